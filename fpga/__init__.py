@@ -1,0 +1,1 @@
+"""On a board: tops with a host link, place and route, utilisation and timing."""

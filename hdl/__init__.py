@@ -1,0 +1,1 @@
+"""What computes it: Amaranth components, the catalogue of designs, and their Verilog."""

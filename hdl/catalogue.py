@@ -1,0 +1,112 @@
+"""Every design by name. One entry ties a configuration to its component, golden model and stimulus."""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+
+from ..models.errors import CarrysaveError
+from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
+from ..models.systolic import SystolicConfig, systolic_golden, systolic_stimulus
+from .mac import MAC, OPT1
+from .systolic import SystolicArray
+
+__all__ = ["DESIGNS", "Design", "UnknownDesign", "design"]
+
+
+class UnknownDesign(CarrysaveError, KeyError):
+    """No design of that name."""
+
+    def __str__(self):
+        return self.args[0]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Design:
+    """One catalogue entry.
+
+    Parameters
+    ----------
+    title : :class:`str`
+        One line on what it is.
+    config : type
+        Configuration class; its ``design`` is the name of the entry.
+    component : callable
+        From a configuration to a ``wiring.Component`` with streams ``i`` and ``o`` and the attributes ``latency``
+        (cycles from the input beat that completes an output to that output, with nothing in the way) and
+        ``initiation_interval`` (cycles between accepted input beats).
+    golden : callable
+        ``golden(config, beats) -> beats``, exact.
+    stimulus : callable
+        ``stimulus(config, rng, count) -> beats``, directed corners first.
+    macs_per_beat : callable
+        From a configuration to the multiply-accumulates that one input beat stands for.
+    pe : callable
+        From a configuration to the name of the module that is the processing element in the exported Verilog.
+    source : :class:`str`
+        Paper and section.
+    limits : tuple of :class:`str`
+        Known limits, one sentence each.
+    """
+
+    title: str
+    config: type
+    component: Callable
+    golden: Callable
+    stimulus: Callable
+    macs_per_beat: Callable
+    pe: Callable
+    source: str
+    limits: tuple = ()
+
+    @property
+    def name(self):
+        """Name in the catalogue, lower case with hyphens."""
+        return self.config.design
+
+
+_TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
+
+DESIGNS = {
+    entry.name: entry
+    for entry in (
+        Design(
+            title="multiply-accumulate unit, accumulator merged into the compressor tree",
+            config=MACConfig,
+            component=MAC,
+            golden=mac_golden,
+            stimulus=mac_stimulus,
+            macs_per_beat=lambda config: 1,
+            pe=lambda config: "mac_pe",
+            source=f"{_TPE}, baseline",
+        ),
+        Design(
+            title="multiply-accumulate unit with a carry-save accumulator",
+            config=OPT1Config,
+            component=OPT1,
+            golden=mac_golden,
+            stimulus=mac_stimulus,
+            macs_per_beat=lambda config: 1,
+            pe=lambda config: "opt1_pe",
+            source=f"{_TPE}, OPT1",
+        ),
+        Design(
+            title="output-stationary systolic array of MAC or OPT1 PEs",
+            config=SystolicConfig,
+            component=SystolicArray,
+            golden=systolic_golden,
+            stimulus=systolic_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols,
+            pe=lambda config: f"{config.pe}_pe",
+            source=f"{_TPE}, systolic array, baseline and OPT1",
+            limits=("a tile with K below rows - 1 is followed by bubbles until its rows are drained",),
+        ),
+    )
+}
+
+
+def design(name):
+    """The entry of that name; raises :exc:`UnknownDesign` with the nearest names."""
+    if name in DESIGNS:
+        return DESIGNS[name]
+    near = difflib.get_close_matches(str(name), DESIGNS, n=3, cutoff=0.4) or sorted(DESIGNS)
+    raise UnknownDesign(f"no design is called {name!r}; did you mean {', '.join(near)}?")

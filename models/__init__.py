@@ -1,0 +1,1 @@
+"""What the arithmetic is: number formats, digit recodings, golden models, cycle models. NumPy only."""

@@ -1,0 +1,1 @@
+"""What runs on it: the digits network and its training."""
