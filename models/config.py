@@ -91,7 +91,7 @@ class Config:
         expanded = {}
         for name in cls.shorthands:
             if name in values:
-                expanded.update({target: values[name] for target in cls.shorthands[name]})
+                expanded.update(dict.fromkeys(cls.shorthands[name], values[name]))
         for name, value in values.items():
             if name not in known and name not in cls.shorthands:
                 legal = ", ".join([*cls.shorthands, *sorted(known)])

@@ -11,7 +11,7 @@ def width_of_range(low, high):
         raise ValueError(f"range {low!r}..{high!r} is empty")
     if low >= 0:
         return max(high.bit_length(), 1)
-    return max((-low - 1).bit_length(), high.bit_length()) + 1
+    return max((-low - 1).bit_length(), max(high, 0).bit_length()) + 1
 
 
 def product_range(a_width, a_signed, b_width, b_signed):

@@ -15,7 +15,15 @@ from .errors import ConfigError
 from .integer import product_range, width_of_range, wrap
 from .payload import Field, Payload
 
-__all__ = ["MACConfig", "OPT1Config", "ProductConfig", "mac_golden", "mac_stimulus", "operand_corners", "operand_samples"]
+__all__ = [
+    "MACConfig",
+    "OPT1Config",
+    "ProductConfig",
+    "mac_golden",
+    "mac_stimulus",
+    "operand_corners",
+    "operand_samples",
+]
 
 ADDERS = ("kogge-stone", "han-carlson", "sklansky", "brent-kung", "ripple")
 
@@ -104,9 +112,7 @@ class OPT1Config(MACConfig):
     carry_spacing: int = parameter(
         8, "columns for each bit of the carry word above the product; 1 is full carry save", legal=(1, 64)
     )
-    carry_spacing_low: int = parameter(
-        2, "the same in the columns that partial products reach", legal=(1, 64)
-    )
+    carry_spacing_low: int = parameter(2, "the same in the columns that partial products reach", legal=(1, 64))
 
 
 def mac_golden(config, beats):

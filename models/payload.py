@@ -139,7 +139,9 @@ class Payload:
         columns = []
         for field in self.fields:
             values = beats[field.name].reshape(len(beats), field.size, 1)
-            columns.append(((values >> np.arange(field.width)) & 1).astype(np.uint8).reshape(len(beats), -1))
+            columns.append(
+                ((values >> np.arange(field.width)) & 1).astype(np.uint8).reshape(len(beats), field.size * field.width)
+            )
         return np.concatenate(columns, axis=1)
 
     def pack(self, beats):

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from .config import parameter
+from .errors import ConfigError
 from .integer import wrap
 from .mac import ProductConfig, check_lengths, operand_corners, operand_samples
 from .payload import Field, Payload
@@ -29,9 +30,20 @@ class SystolicConfig(ProductConfig):
     carry_spacing: int = parameter(
         8, "opt1: columns for each bit of the carry word above the product; 1 is full carry save", legal=(1, 64)
     )
-    carry_spacing_low: int = parameter(
-        2, "opt1: the same in the columns that partial products reach", legal=(1, 64)
+    carry_spacing_low: int = parameter(2, "opt1: the same in the columns that partial products reach", legal=(1, 64))
+
+    result_rows: int | None = parameter(
+        None,
+        "rows of C that can wait at the output; derived as rows, rows + cols + 4 keeps tiles of K = rows back to back",
+        legal=(1, 256),
     )
+
+    def derive(self):
+        super().derive()
+        if self.result_rows is None:
+            self._set(result_rows=self.rows)
+        if self.result_rows < self.rows:
+            raise ConfigError(f"result_rows must be at least rows = {self.rows}, not {self.result_rows!r}")
 
     @property
     def i(self):
@@ -91,7 +103,10 @@ def systolic_stimulus(config, rng, count):
         for y in (b_field.minimum, b_field.maximum):
             length = min(config.max_k, 2)
             parts.append((np.full((length, config.rows), x), np.full((length, config.cols), y), length))
-    corners = rng.choice(operand_corners(a_field), (4, config.rows)), rng.choice(operand_corners(b_field), (4, config.cols))
+    corners = (
+        rng.choice(operand_corners(a_field), (4, config.rows)),
+        rng.choice(operand_corners(b_field), (4, config.cols)),
+    )
     parts += [(corners[0][k : k + 1], corners[1][k : k + 1], 1) for k in range(4)]
     used = sum(len(part[0]) for part in parts)
     while used < count:
@@ -105,3 +120,35 @@ def systolic_stimulus(config, rng, count):
     if count:
         last[-1] = 1
     return config.i.beats(a=a, b=b, last=last)
+
+
+def systolic_cycles(config, lengths):
+    """When the array accepts and delivers, with input always valid and output always ready.
+
+    Parameters
+    ----------
+    config : :class:`SystolicConfig`
+    lengths : sequence of :class:`int`
+        K of each tile, in order.
+
+    Returns
+    -------
+    accepted : array of ``int64``
+        Cycle in which each tile's last step is accepted; the first step of all is accepted in cycle 0.
+    delivered : array of ``int64``, shape ``(tiles, rows)``
+        Cycle in which each row of C is taken.
+    """
+    latency = config.cols + 4
+    accepted = np.zeros(len(lengths), np.int64)
+    for tile, length in enumerate(lengths):
+        cycle = int(length) - 1
+        if tile:
+            # One step a cycle; the drain serves a row a cycle.
+            cycle = accepted[tile - 1] + max(int(length), config.rows)
+            # The result buffer must have let go of this many rows.
+            gone = (tile + 1) * config.rows - config.result_rows
+            if gone > 0:
+                owner, row = divmod(gone - 1, config.rows)
+                cycle = max(cycle, accepted[owner] + latency + row + 1)
+        accepted[tile] = cycle
+    return accepted, accepted[:, np.newaxis] + latency + np.arange(config.rows)
