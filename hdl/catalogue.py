@@ -31,8 +31,8 @@ class Design:
     config : type
         Configuration class; its ``design`` is the name of the entry.
     component : callable
-        From a configuration to a ``wiring.Component`` with streams ``i`` and ``o`` and the attributes ``latency``
-        (cycles from the input beat that completes an output to that output, with nothing in the way) and
+        From a configuration to a ``wiring.Component`` with streams ``i`` and ``o`` and the configuration's attributes
+        ``latency`` (cycles from the input beat that completes an output to that output, with nothing in the way) and
         ``initiation_interval`` (cycles between accepted input beats).
     golden : callable
         ``golden(config, beats) -> beats``, exact.

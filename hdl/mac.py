@@ -20,12 +20,10 @@ class _Unit(wiring.Component):
     that back-pressure acts on ``i`` only; five places are what one result a cycle needs.
     """
 
-    initiation_interval = 1
-    #: From ``last`` accepted: operand register, accumulator, register of the final adder, output FIFO.
-    latency = 4
-
     def __init__(self, config):
         self.config = config
+        self.latency = config.latency
+        self.initiation_interval = config.initiation_interval
         super().__init__(
             {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
         )

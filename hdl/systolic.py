@@ -141,18 +141,13 @@ class SystolicArray(wiring.Component):
     ``i.ready`` therefore depends on ``i.p.last``.
     """
 
-    initiation_interval = 1
-
     def __init__(self, config):
         self.config = config
+        self.latency = config.latency
+        self.initiation_interval = config.initiation_interval
         super().__init__(
             {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
         )
-
-    @property
-    def latency(self):
-        """Cycles from a tile's last step to its first row, through the result buffer."""
-        return self.config.cols + 4
 
     def elaborate(self, platform):
         m = Module()

@@ -1,5 +1,6 @@
 """Run an external tool: an argument list, a time-out, a log that is kept, one clear line when it fails."""
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -69,10 +70,8 @@ def run_tool(arguments, *, log, timeout_s, cwd=None, env=None):
 
 
 def _kill(process):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

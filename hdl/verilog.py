@@ -13,7 +13,7 @@ from .catalogue import DESIGNS
 from .shared import Export
 from .yosys import run_yosys
 
-__all__ = ["module_name", "verilog", "verilog_of"]
+__all__ = ["header", "module_name", "verilog", "verilog_of"]
 
 
 def module_name(design):
@@ -91,7 +91,7 @@ def verilog_of(component, name, *, header="", reset=True):
                 "proc -noopt",
                 "opt_clean",
                 "setattr -unset init */w:*",
-                "write_verilog -noattr -norename design.v",
+                "write_verilog -noattr design.v",
             ],
             folder=folder,
         )
@@ -101,17 +101,21 @@ def verilog_of(component, name, *, header="", reset=True):
     return "".join(f"// {line}".rstrip() + "\n" for line in header.splitlines()) + text
 
 
-def verilog(config):
-    """Verilog-2001 of a design, with a header that names design, configuration, version and how to make it again."""
-    entry = DESIGNS[config.design]
+def header(config, *options):
+    """Comment that names design, configuration, version, and the command that makes the file again."""
     pairs = " ".join(f"{name}={_shown(value)}" for name, value in config.to_mapping().items())
-    header = (
-        f"{config.design}: {entry.title}\n"
+    command = " ".join(["carrysave", "generate", config.design, *options, "-p", pairs])
+    return (
+        f"{config.design}: {DESIGNS[config.design].title}\n"
         f"carrysave {__version__}, configuration {config.digest}\n"
-        f"Source: {entry.source}\n"
-        f"Made by: carrysave generate {config.design} -p {pairs}\n"
+        f"Source: {DESIGNS[config.design].source}\n"
+        f"Made by: {command}\n"
     )
-    return verilog_of(entry.component(config), config.design, header=header)
+
+
+def verilog(config):
+    """Verilog-2001 of a design, its top module named after it, with a :func:`header`."""
+    return verilog_of(DESIGNS[config.design].component(config), config.design, header=header(config))
 
 
 def _shown(value):

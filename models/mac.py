@@ -1,7 +1,7 @@
 """Multiply-accumulate: configuration, golden model and stimulus of the designs ``mac`` and ``opt1``.
 
-``C = sum_k A[k] B[k]``. MAC resolves the sum in every step; OPT1 keeps it in carry-save form and resolves it once at the
-end of the reduction ("Exploring the Performance Improvement of Tensor Processing Engines through Transformation in the
+``C = sum_k A[k] B[k]``. MAC resolves the sum in every step; OPT1 keeps it in carry-save form and resolves it once at
+the end of the reduction ("Exploring the Performance Improvement of Tensor Processing Engines through Transformation in the
 Bit-weight Dimension of MACs", HPCA 2025, section on OPT1). Both give the same results, so they share one golden model.
 """
 
@@ -88,6 +88,11 @@ class MACConfig(ProductConfig):
 
     design: ClassVar[str] = "mac"
 
+    #: Cycles from ``last`` accepted to its result: operand register, accumulator, final adder's register, output FIFO.
+    latency: ClassVar[int] = 4
+    #: Cycles between products.
+    initiation_interval: ClassVar[int] = 1
+
     @property
     def i(self):
         """One product a beat: ``a``, ``b``, and ``last``, which ends the reduction."""
@@ -158,7 +163,7 @@ def operand_corners(field):
 
 
 def operand_samples(field, rng, shape):
-    """Random values of one operand: half uniform, half round(N(0, sigma)) clipped, sigma from 10/256 to 50/256 of the range.
+    """Random values of one operand: half uniform, half normal, rounded and clipped, sigma 10/256 to 50/256 of the range.
 
     These are the distributions of the paper's tables (sigma 10..50 for INT8), scaled to the operand's width.
     """

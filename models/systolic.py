@@ -24,6 +24,9 @@ class SystolicConfig(ProductConfig):
 
     design: ClassVar[str] = "systolic-os"
 
+    #: Cycles between steps of K.
+    initiation_interval: ClassVar[int] = 1
+
     rows: int = parameter(8, "rows of PEs", legal=(1, 64))
     cols: int = parameter(8, "columns of PEs", legal=(1, 64))
     pe: str = parameter("opt1", "processing element", choices=("mac", "opt1"))
@@ -44,6 +47,11 @@ class SystolicConfig(ProductConfig):
             self._set(result_rows=self.rows)
         if self.result_rows < self.rows:
             raise ConfigError(f"result_rows must be at least rows = {self.rows}, not {self.result_rows!r}")
+
+    @property
+    def latency(self):
+        """Cycles from a tile's last step to its first row: as in a MAC, and one column of PEs after another."""
+        return self.cols + 4
 
     @property
     def i(self):
@@ -138,7 +146,6 @@ def systolic_cycles(config, lengths):
     delivered : array of ``int64``, shape ``(tiles, rows)``
         Cycle in which each row of C is taken.
     """
-    latency = config.cols + 4
     accepted = np.zeros(len(lengths), np.int64)
     for tile, length in enumerate(lengths):
         cycle = int(length) - 1
@@ -149,6 +156,6 @@ def systolic_cycles(config, lengths):
             gone = (tile + 1) * config.rows - config.result_rows
             if gone > 0:
                 owner, row = divmod(gone - 1, config.rows)
-                cycle = max(cycle, accepted[owner] + latency + row + 1)
+                cycle = max(cycle, accepted[owner] + config.latency + row + 1)
         accepted[tile] = cycle
-    return accepted, accepted[:, np.newaxis] + latency + np.arange(config.rows)
+    return accepted, accepted[:, np.newaxis] + config.latency + np.arange(config.rows)

@@ -1,0 +1,44 @@
+# Everything here runs in .venv, which the first target that needs it makes.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+UNFINISHED := $(VENV)/.unfinished
+
+.PHONY: demo test bench verify lint clean ide prerequisites
+
+demo: $(STAMP)  ## the main job, end to end, on real input
+	@$(VENV)/bin/carrysave demo
+
+test: $(STAMP)  ## all tests
+	@$(VENV)/bin/python -m pytest
+
+bench: $(STAMP)  ## the tables of docs/benchmarks.md
+	@$(VENV)/bin/carrysave bench
+
+verify: $(STAMP)  ## every design, exhaustively where that is possible
+	@$(VENV)/bin/carrysave verify
+
+lint: $(STAMP)  ## style
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+
+clean:  ## what was built, but not .venv
+	rm -rf build dist .ide .pytest_cache .ruff_cache *.egg-info
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+ide:  ## links through which type checkers and editors see the package's layout
+	@mkdir -p .ide/carrysave
+	@for file in carrysave/*.py; do ln -sfn "../../$$file" ".ide/$$file"; done
+	@for room in models workloads hdl sim asic fpga; do ln -sfn "../../$$room" ".ide/carrysave/$$room"; done
+
+# A package half unpacked may pass for an installed one, so an installation that was interrupted starts afresh.
+$(STAMP): pyproject.toml | prerequisites
+	@if [ -e $(UNFINISHED) ] || ! $(VENV)/bin/python -m pip --version > /dev/null 2>&1; then \
+		echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi
+	@touch $(UNFINISHED)
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@rm $(UNFINISHED)
+	@touch $@
+
+prerequisites:
+	@.ci/prerequisites $(PYTHON)
