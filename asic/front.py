@@ -14,7 +14,7 @@ from pathlib import Path
 from ..hdl.yosys import run_yosys
 from ..sim.store import digest
 from .liberty import default_library
-from .synthesis import ABC_SCRIPTS, FRONT_ENDS, SynthesisError, abc_command, link_library, write_constraints
+from .synthesis import FRONT_ENDS, YARDSTICK_SCRIPTS, SynthesisError, abc_command, link_library, write_constraints
 
 __all__ = ["EFFORTS", "REGISTER_OVERHEAD_PS", "Point", "figure_of_merit", "front", "pareto", "tries"]
 
@@ -25,8 +25,8 @@ TARGETS_PS = (0, 2000, 1500, 1200, 1000, 800, 600, 500, 400, 300)
 
 EFFORTS = {
     "quick": (("plain",), ("map", "area"), (0, 1000, 600, 400)),
-    "normal": (("plain",), tuple(ABC_SCRIPTS), TARGETS_PS),
-    "full": (tuple(FRONT_ENDS), tuple(ABC_SCRIPTS), TARGETS_PS),
+    "normal": (("plain",), tuple(YARDSTICK_SCRIPTS), TARGETS_PS),
+    "full": (tuple(FRONT_ENDS), tuple(YARDSTICK_SCRIPTS), TARGETS_PS),
 }
 """Front ends, ABC scripts and target delays in ps (0: none) of each effort."""
 
@@ -46,7 +46,7 @@ class Point:
     area_um2 : :class:`float`
         Cells and flip-flops, rounded to 0.1 um2.
     front_end, script : :class:`str`
-        Keys of :data:`~carrysave.asic.synthesis.FRONT_ENDS` and :data:`~carrysave.asic.synthesis.ABC_SCRIPTS`.
+        Keys of :data:`~carrysave.asic.synthesis.FRONT_ENDS` and :data:`~carrysave.asic.synthesis.YARDSTICK_SCRIPTS`.
     target_ps : :class:`int`
         Target delay that ABC was given; 0 is none.
     """
@@ -148,13 +148,13 @@ def tries(
         if name not in FRONT_ENDS:
             raise SynthesisError(f"front_end must be one of {'; '.join(FRONT_ENDS)}, not {name!r}")
     for name in scripts:
-        if name not in ABC_SCRIPTS:
-            raise SynthesisError(f"script must be one of {', '.join(ABC_SCRIPTS)}, not {name!r}")
+        if name not in YARDSTICK_SCRIPTS:
+            raise SynthesisError(f"script must be one of {', '.join(YARDSTICK_SCRIPTS)}, not {name!r}")
     for target in targets_ps:
         if type(target) is not int or not 0 <= target <= 1_000_000:
             raise SynthesisError(f"targets_ps must be integers in 0..1000000, not {target!r}")
     library = library or default_library()
-    key = digest(verilog_text, top, library.sha256, version("pyosys"), FRONT_ENDS, ABC_SCRIPTS)
+    key = digest(verilog_text, top, library.sha256, version("pyosys"), FRONT_ENDS, YARDSTICK_SCRIPTS)
     root = Path(cache_folder).resolve() / key[:20]
     root.mkdir(parents=True, exist_ok=True)
     source = root / "design.v"

@@ -2,8 +2,7 @@
 
 import json
 import re
-import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from ..models.errors import CarrysaveError
 from .netlist import Netlist
 from .timing import analyse
 
-__all__ = ["ABC_SCRIPTS", "FRONT_ENDS", "RECIPES", "Recipe", "SynthesisError", "synthesise"]
+__all__ = ["ABC_SCRIPTS", "FRONT_ENDS", "RECIPES", "YARDSTICK_SCRIPTS", "Recipe", "SynthesisError", "synthesise"]
 
 FRONT_ENDS = {
     "plain": "",
@@ -25,13 +24,23 @@ FRONT_ENDS = {
 """Options of Yosys' ``synth`` by name: how it builds multipliers and adders that the Verilog leaves open."""
 
 _SIZE = "buffer -c;topo;upsize {D};dnsize {D};stime -p"
-ABC_SCRIPTS = {
+YARDSTICK_SCRIPTS = {
     "nf": f"strash;&get -n;&fraig -x;&put;scorr;dc2;strash;&get -n;&dch -f;&nf {{D}};&put;{_SIZE}",
     "map": f"strash;ifraig;scorr;dc2;strash;dch -f;map -B 0.9 {{D}};topo;{_SIZE}",
     "area": f"strash;ifraig;scorr;dc2;strash;dch -f;amap;topo;{_SIZE}",
     "syn": f"strash;ifraig;scorr;&get -n;&syn3;&syn4;&put;dc2;dch -f;map -B 0.9 {{D}};topo;{_SIZE}",
 }
-"""ABC scripts by name; ``{D}`` becomes the target delay, ``stime`` at the end measures."""
+"""ABC scripts of the area-delay recipe (:mod:`carrysave.asic.front`) by name.
+
+``{D}`` becomes the target delay; ``stime`` at the end measures.
+"""
+
+ABC_SCRIPTS = {
+    **YARDSTICK_SCRIPTS,
+    "keep": f"strash;dch -f;map -B 0.9 {{D}};topo;{_SIZE}",
+    "keep nf": f"strash;&get -n;&dch -f;&nf {{D}};&put;{_SIZE}",
+}
+"""All ABC scripts; those called ``keep`` leave out ``dc2``, which turns parallel-prefix adders back into ripples."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
@@ -72,6 +81,8 @@ RECIPES = (
     Recipe(script="map", effort=0.8),
     Recipe(script="area"),
     Recipe(script="nf", effort=0.9),
+    Recipe(script="keep", effort=0.9),
+    Recipe(script="keep nf", effort=0.9),
 )
 """What is tried unless asked otherwise; designs of ours leave no arithmetic to the front end."""
 
@@ -80,7 +91,8 @@ def synthesise(verilog_text, top, *, library, target_ps, folder, recipes=RECIPES
     """Map a design to a library and keep the best of several tries.
 
     The best is the smallest that meets the period, or, if none does, the one with the smallest period; the period is
-    :func:`carrysave.asic.timing.analyse`'s, register to register, clock-to-q and set-up included.
+    :func:`carrysave.asic.timing.analyse`'s, register to register, clock-to-q and set-up included. Each module may come
+    from another try: from the best whole netlist on, modules are exchanged one by one as long as that makes it better.
 
     Parameters
     ----------
@@ -123,17 +135,14 @@ def synthesise(verilog_text, top, *, library, target_ps, folder, recipes=RECIPES
         place = folder / front_end.replace(", ", "+")
         place.mkdir(parents=True, exist_ok=True)
         netlists.update(_map(verilog_text, top, library, target_ps, place, chosen, hierarchical, timeout_s))
-    best, rows = None, []
+    rows, ranks = [], {}
     for recipe in recipes:
-        netlist = netlists[recipe]
-        period_ps, area_um2 = analyse(netlist).period_ps, netlist.area_um2()
-        met = period_ps <= target_ps
-        rows.append({**asdict(recipe), "area_um2": area_um2, "period_ps": period_ps, "met": met})
-        rank = (0, area_um2, period_ps) if met else (1, period_ps, area_um2)
-        if best is None or rank < best[0]:
-            best = rank, rows[-1], netlist
-    shutil.copyfile(best[2].verilog, folder / "mapped.v")
-    shutil.copyfile(best[2].verilog.with_suffix(".json"), folder / "mapped.json")
+        period_ps, area_um2 = analyse(netlists[recipe]).period_ps, netlists[recipe].area_um2()
+        ranks[recipe] = _rank(period_ps, area_um2, target_ps)
+        rows.append({**asdict(recipe), "area_um2": area_um2, "period_ps": period_ps, "met": period_ps <= target_ps})
+    start = min(recipes, key=ranks.get)
+    chosen = _exchange(netlists, start, ranks[start], target_ps)
+    _write_mixed(netlists, chosen, folder)
     for netlist in netlists.values():  # the netlists of the tries are large, their logs are not
         netlist.verilog.unlink()
         netlist.verilog.with_suffix(".json").unlink()
@@ -142,13 +151,57 @@ def synthesise(verilog_text, top, *, library, target_ps, folder, recipes=RECIPES
         "top": top,
         "target_ps": target_ps,
         "hierarchical": hierarchical,
-        "recipe": best[1],
+        "recipe": {module: asdict(recipe) for module, recipe in chosen.items()},
         "tries": rows,
         "library_sha256": library.sha256,
         "yosys": version("pyosys"),
     }
     (folder / "synthesis.json").write_text(json.dumps(provenance, indent=1) + "\n")
     return read_netlist(folder, library=library)
+
+
+def _rank(period_ps, area_um2, target_ps):
+    """What is smaller is better: the period until it meets the target, then the area."""
+    return (0, area_um2, period_ps) if period_ps <= target_ps else (1, period_ps, area_um2)
+
+
+def _exchange(netlists, start, rank, target_ps):
+    """The recipe of each module, found by exchanging one module's at a time; ``start`` is where all begin."""
+    base = netlists[start]
+    chosen = dict.fromkeys(base.modules, start)
+    order = sorted(chosen, key=lambda name: -base.area_um2(name) * base.instances_of.get(name, 0))
+    improved = len(order) > 1
+    while improved:
+        improved = False
+        for name in order:
+            for recipe, netlist in netlists.items():
+                larger = netlist.area_um2(name) > netlists[chosen[name]].area_um2(name)
+                if recipe == chosen[name] or (rank[0] == 0 and larger):
+                    continue
+                mixed = {other: netlists[chosen[other]].modules[other] for other in chosen}
+                mixed[name] = netlist.modules[name]
+                candidate = replace(base, modules=mixed)
+                found = _rank(analyse(candidate).period_ps, candidate.area_um2(), target_ps)
+                if found < rank:
+                    rank, chosen[name], improved = found, recipe, True
+    return chosen
+
+
+def _write_mixed(netlists, chosen, folder):
+    """Write ``mapped.v`` and ``mapped.json`` with each module from its recipe's netlist."""
+    texts, contents, rest = [], {}, {}
+    for name, recipe in chosen.items():
+        text = netlists[recipe].verilog.read_text()
+        found = re.search(rf"^module {re.escape(name)}\b.*?^endmodule$", text, re.MULTILINE | re.DOTALL)
+        if not found:
+            raise SynthesisError(f"module {name} is not in the mapped Verilog")
+        texts.append(found[0] + "\n")
+        rest = rest or json.loads(netlists[recipe].verilog.with_suffix(".json").read_text())
+        written = json.loads(netlists[recipe].verilog.with_suffix(".json").read_text())
+        contents[name] = written["modules"][name]
+    rest["modules"] = {**rest["modules"], **contents}
+    (folder / "mapped.v").write_text("\n".join(texts))
+    (folder / "mapped.json").write_text(json.dumps(rest))
 
 
 def read_netlist(folder, *, library):

@@ -27,9 +27,9 @@ __all__ = ["demo"]
 
 PES = ("mac", "opt1")
 SIZE = 8
-BOARD = "ulx3s-85f"
-FPGA_SIZE = 4
-PERIOD_PS = 1000
+BOARD = "icebreaker"
+FPGA_SIZE = 2
+PERIOD_PS = 600
 
 
 class _Steps:

@@ -1,5 +1,7 @@
 """Output-stationary systolic array: the grid of PEs with its edges, and the design with streams around it."""
 
+from itertools import pairwise
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,7 +11,7 @@ from .layout import payload_layout
 from .pe import carry_columns, encode_operand, place_correction, place_pe
 from .shared import Shared
 
-__all__ = ["SystolicArray", "SystolicGrid"]
+__all__ = ["PulseTrain", "SystolicArray", "SystolicGrid"]
 
 
 def _delayed(m, value, cycles, name):
@@ -21,14 +23,44 @@ def _delayed(m, value, cycles, name):
     return value
 
 
-def _pulse_train(m, pulse, length, name):
-    """A pulse in ``length`` consecutive cycles, the first one right now."""
-    train = [pulse]
-    for index in range(1, length):
-        register = Signal(name=f"{name}_{index}")
-        m.d.sync += register.eq(train[-1])
-        train.append(register)
-    return train
+class PulseTrain(wiring.Component):
+    """A pulse, once a cycle later from each of its outputs.
+
+    As a module of its own, a row's or a column's train is not merged with its neighbours', which carry the same pulses
+    at the same time: one flip-flop would have to drive a whole diagonal of the array.
+
+    Parameters
+    ----------
+    length : :class:`int`
+        Number of outputs.
+
+    Members
+    -------
+    pulse : ``In(1)``
+    train : ``Out(length)``
+        Bit ``n`` is ``pulse`` of ``n + 1`` cycles ago.
+    """
+
+    def __init__(self, length):
+        super().__init__(self.ports(length))
+
+    @staticmethod
+    def ports(length):
+        """Signature for a length."""
+        return wiring.Signature({"pulse": In(1), "train": Out(length)})
+
+    def elaborate(self, platform):
+        m = Module()
+        train = Signal(len(self.train), name="train_r", reset_less=True)
+        m.d.sync += train.eq(Cat(self.pulse, train)[: len(train)])
+        m.d.comb += self.train.eq(train)
+        return m
+
+
+def _place_train(m, name, pulse, length, kind):
+    m.submodules[name] = placed = Shared(lambda: PulseTrain(length), PulseTrain.ports(length), name=f"{kind}_train")
+    m.d.comb += placed.pulse.eq(pulse)
+    return placed.train
 
 
 class SystolicGrid(wiring.Component):
@@ -83,13 +115,15 @@ class SystolicGrid(wiring.Component):
         rows, cols = config.rows, config.cols
         carries = carry_columns(config) if config.pe == "opt1" else ()
 
-        # Diagonal r + c of the array starts, and ends, with one flip-flop's pulse.
         started, ended = Signal(), Signal()
         m.d.sync += [started.eq(self.first), ended.eq(self.last)]
-        clear = _pulse_train(m, started, rows + cols - 1, "clear")
-        finished = Signal()
-        m.d.sync += finished.eq(ended)
-        drain = _pulse_train(m, finished, rows + cols + 1, "drain")
+        # Row r clears r cycles after row 0, column c drains c cycles after column 0.
+        first = [self.first, started, *Signal(max(rows - 2, 0), name="first_r")][:rows]
+        drain = [ended, *Signal(cols + rows, name="drain_r")]
+        for train in (first, drain):
+            m.d.sync += [later.eq(earlier) for earlier, later in pairwise(train) if later is not started]
+        clear = [_place_train(m, f"clear_{r}", first[r], cols, "clear") for r in range(rows)]
+        select = [_place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(cols)]
 
         across = [
             encode_operand(m, config, _delayed(m, self.a[r], r, f"a{r}"), name=f"row{r}_digit") for r in range(rows)
@@ -99,7 +133,7 @@ class SystolicGrid(wiring.Component):
         for r in range(rows):
             for c in range(cols):
                 m.submodules[f"pe_{r}_{c}"] = pe = grid[r][c] = place_pe(config, config.pe)
-                m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r + c])]
+                m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r][c])]
                 across[r], down[c] = pe.a_o, pe.b_o
 
         m.submodules.correction = correction = place_correction(config)
@@ -111,12 +145,13 @@ class SystolicGrid(wiring.Component):
             chosen = 0
             for r in range(rows):
                 state = Cat(grid[r][c].s, grid[r][c].c) if carries else grid[r][c].acc
-                chosen = (state & drain[r + c].replicate(len(state))) | chosen
+                chosen = (state & select[c][r].replicate(len(state))) | chosen
             m.d.comb += [Cat(final.s, final.c).eq(chosen), final.correction.eq(value)]
             m.d.comb += self.c[c].eq(_delayed(m, final.result, cols - c, f"c{c}"))
 
-        # Row r leaves the last column's final adder with drain[cols + r], and its register one cycle later.
-        m.d.comb += [self.valid.eq(Cat(drain[cols + 1 :]).any()), self.tile_end.eq(drain[cols + rows])]
+        # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's
+        # register, and cols - c cycles after that it stands with its row at the output.
+        m.d.sync += [self.valid.eq(Cat(drain[cols + 1 :]).any()), self.tile_end.eq(drain[cols + rows])]
         return m
 
 

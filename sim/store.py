@@ -1,9 +1,11 @@
 """The result store: every step's files in the build folder, cached by what the step depends on.
 
 A step writes into a temporary folder next to its place and is renamed there when it is done, so that a killed run never
-leaves half a result, and a rerun with the same inputs finds the whole one.
+leaves half a result, and a rerun with the same inputs finds the whole one. A lock on each step lets processes share a build
+folder: who comes second waits and finds the step done.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -71,7 +73,9 @@ class Store:
         if stamp.is_file() and stamp.read_text() == want:
             return place
         place.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(place) as scratch:
+        with _locked(place), _scratch(place) as scratch:
+            if stamp.is_file() and stamp.read_text() == want:  # made by another process while this one waited
+                return place
             make(scratch)
             (scratch / ".key").write_text(want)
             if place.exists():
@@ -86,14 +90,27 @@ class Store:
 
 
 @contextmanager
+def _locked(place):
+    with place.with_name(f".{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the file's closing, however the process ends
+        yield
+
+
+@contextmanager
 def _scratch(place):
+    for stale in place.parent.glob(f".{place.name}-*"):  # of a run that was killed: the lock is ours
+        shutil.rmtree(stale, ignore_errors=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         yield scratch
-    except Exception:
+    except Exception as error:
         failed = place.with_name(place.name + ".failed")
         shutil.rmtree(failed, ignore_errors=True)
         os.rename(scratch, failed)
+        # A tool's log is named in its error: it lies in the renamed folder now.
+        error.args = tuple(
+            part.replace(str(scratch), str(failed)) if isinstance(part, str) else part for part in error.args
+        )
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

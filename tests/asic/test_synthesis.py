@@ -12,10 +12,13 @@ def test_the_best_try_is_the_smallest_that_meets_the_period(quad):
     tries = quad.provenance["tries"]
     assert len(tries) == 2
     met = [row for row in tries if row["met"]]
-    best = min(met, key=lambda row: row["area_um2"]) if met else min(tries, key=lambda row: row["period_ps"])
-    assert quad.provenance["recipe"] == best
-    assert quad.area_um2() == pytest.approx(best["area_um2"])
-    assert analyse(quad).period_ps == pytest.approx(best["period_ps"])
+    period_ps = analyse(quad).period_ps
+    if met:
+        assert period_ps <= quad.provenance["target_ps"]
+        assert quad.area_um2() <= min(row["area_um2"] for row in met) + 1e-6
+    else:
+        assert period_ps <= min(row["period_ps"] for row in tries) + 1e-6
+    assert set(quad.provenance["recipe"]) == set(quad.modules)
 
 
 def test_a_period_that_none_meets_gives_the_fastest(library, mac_verilog, tmp_path):
@@ -23,7 +26,7 @@ def test_a_period_that_none_meets_gives_the_fastest(library, mac_verilog, tmp_pa
     netlist = synthesise(mac_verilog, "mac_pe", library=library, target_ps=50, folder=tmp_path, recipes=recipes)
     tries = netlist.provenance["tries"]
     assert not any(row["met"] for row in tries)
-    assert netlist.provenance["recipe"]["period_ps"] == min(row["period_ps"] for row in tries)
+    assert analyse(netlist).period_ps == min(row["period_ps"] for row in tries)
     assert json.loads((tmp_path / "synthesis.json").read_text())["tries"] == tries
     assert not list(tmp_path.glob("*/*.json"))
 

@@ -1,0 +1,246 @@
+"""From Verilog to a simulator's program with the harness around the design, cached in the result store."""
+
+import os
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+from cocotb_tools import config as cocotb_config
+
+from ..hdl.catalogue import design
+from ..hdl.tool import ToolError, run_tool
+from ..hdl.verilog import module_name, verilog
+from .harness import TOP, harness
+from .simulators import cocotb_environment, require, simulator_version, verilator_environment, verilator_program
+from .store import digest
+
+__all__ = ["Build", "build", "run"]
+
+BUILD_TIMEOUT_S = 1800
+
+# Below this many instances of a processing element, flat code is built and runs faster than a library for each module.
+HIERARCHICAL_INSTANCES = 4
+
+_CXXFLAGS = "-std=c++20 -fcoroutines"  # coroutines carry --timing, the harness's own clock
+_LIBRARIES = ("verilated", "verilated_vpi", "verilated_dpi", "verilated_timing", "verilated_threads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """A simulator's program.
+
+    Parameters
+    ----------
+    folder : path
+        Where it lies, with the sources and the logs of its making.
+    key : :class:`str`
+        Stands for everything that it depends on.
+    simulator : :class:`str`
+        ``"verilator"`` or ``"icarus"``.
+    level : :class:`str`
+        ``"rtl"``, or ``"netlist"`` where sources were given.
+    seconds : :class:`float`
+        Time it took to make now; next to nothing if it was found in the store.
+    """
+
+    folder: Path
+    key: str
+    simulator: str
+    level: str
+    seconds: float
+
+
+class _Runtime:
+    """Stands in for a configuration in the store: Verilator's runtime library belongs to no design."""
+
+    design: ClassVar[str] = "verilator"
+    digest: ClassVar[str] = "runtime"
+
+    def canonical(self):
+        return "verilator runtime"
+
+
+def build(config, *, store, sources=None, simulator="verilator", saif=False):
+    """Build the simulation of one configuration, unless the store has it.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.config.Config`
+    store : :class:`~carrysave.sim.store.Store`
+    sources : list of :class:`str`, optional
+        Verilog texts to simulate in place of the exported RTL: first the design, then the models of its cells.
+    simulator : ``"verilator"`` or ``"icarus"``
+    saif : :class:`bool`
+        Trace the switching activity of every net of the design (not of the cell models' insides); Verilator only.
+
+    Returns
+    -------
+    :class:`Build`
+
+    Raises
+    ------
+    ToolError
+        If a tool is missing or fails.
+    """
+    require(simulator)
+    if saif and simulator != "verilator":
+        raise ToolError(f"switching activity is traced with simulator verilator, not {simulator}")
+    start = time.perf_counter()
+    texts = [_rtl(config)] if sources is None else list(sources)
+    top = module_name(config.design)
+    files = {"harness.v": harness(config, top, saif=saif)}
+    files |= {("design.v" if not index else f"cells{index}.v"): text for index, text in enumerate(texts)}
+    steps = {"verilator": _verilator, "icarus": _icarus}
+    pe = design(config.design).pe(config)
+    blocks = [pe] if pe != top and _instances(texts[0], pe) >= HIERARCHICAL_INSTANCES else []
+    key = [simulator, simulator_version(simulator), files, saif, blocks, str(cocotb_config.libs_dir), _CXXFLAGS]
+    runtime = _runtime(store, saif=saif) if simulator == "verilator" else None
+    name = f"sim/{simulator}{'-saif' if saif else ''}-{digest(key)[:10]}"
+
+    def make(folder):
+        for file, text in files.items():
+            (folder / file).write_text(text)
+        steps[simulator](folder, list(files), saif=saif, blocks=blocks, runtime=runtime)
+
+    folder = store.step(config, name, key, make)
+    return Build(
+        folder=folder,
+        key=digest(key),
+        simulator=simulator,
+        level="rtl" if sources is None else "netlist",
+        seconds=time.perf_counter() - start,
+    )
+
+
+def run(build, *, folder, module, environment, plusargs, timeout_s):
+    """Run a built simulation under cocotb.
+
+    Parameters
+    ----------
+    build : :class:`Build`
+    folder : path
+        Working directory; gets ``run.log``.
+    module : :class:`str`
+        Dotted name of the module with the cocotb test.
+    environment : mapping
+        Further environment variables, for that module.
+    plusargs : list of :class:`str`
+        Plusargs of the harness.
+    timeout_s : :class:`float`
+        Seconds after which the simulator is killed.
+
+    Returns
+    -------
+    :class:`str`
+        What the simulator printed.
+    """
+    if build.simulator == "verilator":
+        command = [build.folder / "obj" / "simulation"]
+    else:
+        command = ["vvp", "-m", cocotb_config.lib_entry("vpi", "icarus"), build.folder / "simulation.vvp"]
+    return run_tool(
+        [*command, *plusargs],
+        log=Path(folder) / "run.log",
+        timeout_s=timeout_s,
+        cwd=folder,
+        env={**cocotb_environment(module, TOP, folder), **environment},
+    )
+
+
+@cache
+def _rtl(config):
+    return verilog(config)  # takes a Yosys run; one configuration is often built, verified and played in turn
+
+
+def _instances(text, module):
+    return len(re.findall(rf"^\s*{re.escape(module)}\s+[^;(]*\(", text, re.MULTILINE))
+
+
+def _icarus(folder, files, **_options):
+    run_tool(
+        ["iverilog", "-g2005", "-s", TOP, "-o", "simulation.vvp", *files],
+        log=folder / "build.log",
+        timeout_s=BUILD_TIMEOUT_S,
+        cwd=folder,
+    )
+
+
+def _verilator(folder, files, *, saif, blocks, runtime):
+    control = ["`verilator_config"]
+    control += [f'hier_block -module "{module}"' for module in blocks]
+    if saif:
+        control.append('tracing_off -file "*cells*.v"')  # insides of cells repeat the nets they connect to
+    (folder / "control.vlt").write_text("\n".join(control) + "\n")
+    arguments = [*_verilator_arguments(saif), *(["--hierarchical"] if blocks else []), "control.vlt", *files]
+    environment = verilator_environment()
+    run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
+    for library in runtime.glob("*.o"):
+        shutil.copyfile(library, folder / "obj" / library.name)  # newer than its sources: make leaves it alone
+    run_tool(_make_arguments(), log=folder / "make.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder / "obj", env=environment)
+    _thin(folder / "obj")
+
+
+def _thin(folder):
+    """Drop what only the making needed: it is hundreds of times as large as the program."""
+    program = folder / "simulation"
+    if not program.is_file():
+        raise ToolError(f"Verilator made no program; its log is {folder.parent / 'make.log'}")
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry != program:
+            entry.unlink()
+
+
+def _verilator_arguments(saif):
+    libraries = cocotb_config.libs_dir
+    return [
+        *[verilator_program(), "--cc", "--exe", "--vpi", "--timing", "-O3", "-Mdir", "obj"],
+        *["--top-module", TOP, "--prefix", "Vtop", "-o", "simulation", "--timescale", "1ns/1ps"],
+        # One C++ file a module tree: the headers cost more than the code, and libraries of blocks build in parallel.
+        *["--output-split", "0"],
+        *["-Wno-fatal", "-Wno-lint", "-Wno-style"],
+        *["-CFLAGS", _CXXFLAGS],
+        *["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"],
+        *(["--trace-saif", "--trace-underscore"] if saif else []),
+        cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp",
+    ]
+
+
+def _make_arguments(*targets):
+    # Precompiled headers do not pay for a handful of files. The wheel's own idea of compiler and Python is of the
+    # machine it was made on.
+    return [
+        *["make", "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", "OPT_FAST=-O2", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"],
+        *["VK_PCH_I_FAST=", "VK_PCH_I_SLOW=", "CXX=g++", "LINK=g++", "PERL=perl", f"PYTHON3={sys.executable}"],
+        *targets,
+    ]
+
+
+def _runtime(store, *, saif):
+    """Folder with the objects of Verilator's runtime library, most of the work of a small build, compiled once."""
+    libraries = [*_LIBRARIES, *(["verilated_saif_c"] if saif else [])]
+    environment = verilator_environment()
+    key = [simulator_version("verilator"), environment["VERILATOR_ROOT"], _CXXFLAGS, libraries, *_make_arguments()]
+
+    def make(folder):
+        (folder / "empty.v").write_text(f"module {TOP};\n  initial #1 $finish;\nendmodule\n")
+        arguments = [*_verilator_arguments(saif), "empty.v"]
+        run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
+        run_tool(
+            _make_arguments(*(f"{library}.o" for library in libraries)),
+            log=folder / "make.log",
+            timeout_s=BUILD_TIMEOUT_S,
+            cwd=folder / "obj",
+            env=environment,
+        )
+        for library in libraries:
+            shutil.move(folder / "obj" / f"{library}.o", folder)
+        shutil.rmtree(folder / "obj")
+
+    return store.step(_Runtime(), "saif" if saif else "plain", key, make)
