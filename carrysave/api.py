@@ -118,24 +118,63 @@ def generate(
         bench = make_testbench(config, beats, entry.golden(config, beats))
     files["design.core"] = core_file(config, testbench=tuple(bench))
     folder = Path(folder) if folder is not None else Store(build_folder).folder(config)
-    return {name: write_whole(folder / name, text) for name, text in {**files, **bench}.items()}
+    return _write_set(folder, {**files, **bench})
 
 
-def write_whole(path, text):
-    """Write a whole file or nothing."""
+def _write_set(folder, texts):
+    # All of them on the disk before the first takes its place: a full disk leaves what was there.
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".generate-") as scratch:
+            for name, text in texts.items():
+                (Path(scratch) / name).write_text(text)
+            return {name: (Path(scratch) / name).replace(folder / name) for name in texts}
+    except OSError as error:
+        raise CarrysaveError(f"cannot write to {folder}: {_reason(error)}") from None
+
+
+def _reason(error):
+    if isinstance(error, FileExistsError):  # met where a folder was to be made
+        return f"{error.filename} is no folder"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def write_whole(path, content):
+    """Write a whole file or nothing.
+
+    Parameters
+    ----------
+    path : path
+        Where to; folders are made. What is there and is no file, such as ``/dev/stdout``, is written to as it is.
+    content : :class:`str` or :class:`bytes`
+
+    Returns
+    -------
+    path
+
+    Raises
+    ------
+    CarrysaveError
+        If it cannot be written.
+    """
+    path, content = Path(path), content.encode() if isinstance(content, str) else content
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return path
+        place = path.resolve()  # a link stays one
+        place.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name[:100]}-")
         try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(text)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
             os.chmod(scratch, 0o644)
-            os.replace(scratch, path)
+            os.replace(scratch, place)
         except BaseException:
             os.unlink(scratch)
             raise
-    except OSError as error:
-        raise CarrysaveError(f"cannot write {path}: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # links in a circle are a RuntimeError
+        raise CarrysaveError(f"cannot write {path}: {_reason(error)}") from None
     return path
 
 
@@ -163,10 +202,9 @@ def run(name, arrays, /, *, on="model", build_folder="build", **parameters):
     config = configure(name, **parameters)
     if on not in LEVELS:
         raise ConfigError(f"on must be one of {', '.join(LEVELS)}, not {on!r}")
-    beats = config.i.beats(**arrays)
-    if on == "model":
-        outputs = design(config.design).golden(config, beats)
-    else:
+    beats = _beats(config, arrays)
+    outputs = design(config.design).golden(config, beats)  # refuses what would overflow, at every level
+    if on != "model" and len(beats):
         from .sim.player import play
 
         store = Store(build_folder)
@@ -176,8 +214,20 @@ def run(name, arrays, /, *, on="model", build_folder="build", **parameters):
 
             netlist = map_design(config, store=store)
             sources = [netlist.verilog.read_text(), netlist.cell_models.read_text()]
-        outputs = play(config, beats, store=store, sources=sources, check=False).outputs
+        played = play(config, beats, store=store, sources=sources, check=False)
+        if not played.passed:
+            raise CarrysaveError(f"{config.design} on {on}: {played.first_mismatch}")
+        outputs = played.outputs
     return {field.name: outputs[field.name] for field in config.o.fields}
+
+
+def _beats(config, arrays):
+    # Names come from files of others; one such as "self" is no keyword argument.
+    names, given = [field.name for field in config.i.fields], list(arrays)
+    if sorted(given) != sorted(names):
+        shown = ", ".join(map(repr, sorted(map(str, given)))) or "none"
+        raise ConfigError(f"{config.design} takes arrays named {', '.join(names)}, not {shown}")
+    return config.i.beats(**arrays)
 
 
 def verify(
@@ -201,10 +251,12 @@ def verify(
         See :func:`carrysave.sim.bench.verify` for the parameters; ``on="gates"`` verifies the mapped netlist.
     """
     from .sim.bench import verify as verify_config
+    from .sim.simulators import require
 
     config, store, sources = configure(name, **parameters), Store(build_folder), None
     if on not in ("rtl", "gates"):
         raise ConfigError(f"on must be rtl or gates, not {on!r}")
+    require(simulator)  # before the netlist is made, which takes a while
     if on == "gates":
         from .asic.estimate import map_design
 
@@ -232,6 +284,7 @@ def report(
     vectors=2000,
     seed=1,
     build_folder="build",
+    log=None,
     **parameters,
 ):
     """Area, clock and energy of a design.
@@ -245,6 +298,8 @@ def report(
         Clock period to synthesise for.
     arrays : mapping of :class:`str` to array, optional
         Workload for the energy, as for :func:`run`; else ``vectors`` beats of the design's stimulus with ``seed``.
+    log : callable, optional
+        Receives a line once the arguments are found to be good.
 
     Returns
     -------
@@ -260,14 +315,22 @@ def report(
     config, store = configure(name, **parameters), Store(build_folder)
     if period_ps is not None and not 0 < period_ps < 1e6:
         raise ConfigError(f"period_ps must be positive and below 1e6, not {period_ps!r}")
+    for what, value, low in (("vectors", vectors, 1), ("seed", seed, 0)):
+        if type(value) is not int or not low <= value < 1 << 32:
+            raise ConfigError(f"{what} must be an integer in {low}..{(1 << 32) - 1}, not {value!r}")
     if arrays is not None:
-        beats = config.i.beats(**arrays)
+        beats = _beats(config, arrays)
+        if not len(beats):
+            raise ConfigError("the workload has no beats; its arrays are empty")
     else:
         beats = design(config.design).stimulus(config, np.random.default_rng(seed), vectors)
+    chosen = load_library(library) if library else None
+    if log:
+        log(f"{config.design}: synthesis, timing, gate-level simulation")
     made = make_report(
         config,
         store=store,
-        library=load_library(library) if library else None,
+        library=chosen,
         period_ps=period_ps,
         beats=beats,
     )
@@ -275,27 +338,34 @@ def report(
     return made
 
 
-def front(name, /, *, effort="normal", build_folder="build", **parameters):
+def front(name, /, *, effort="normal", build_folder="build", log=None, **parameters):
     """Area against delay of a design's processing element, by the recipe of :mod:`carrysave.asic.front`.
 
     Parameters
     ----------
     effort : ``"quick"``, ``"normal"`` or ``"full"``
         How many ways through synthesis are tried.
+    log : callable, optional
+        Receives a line once the arguments are found to be good.
 
     Returns
     -------
     list of :class:`~carrysave.asic.front.Point`
         Those that no other beats in both area and delay, fastest first.
     """
+    from .asic.front import EFFORTS
     from .asic.front import front as make_front
 
     config = configure(name, **parameters)
+    if effort not in EFFORTS:
+        raise ConfigError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
     pe = design(config.design).pe(config)
+    if log:
+        log(f"{config.design}: {effort} search")
     return make_front(verilog(config), pe, cache_folder=Store(build_folder).root / "front", effort=effort)
 
 
-def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, **parameters):
+def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, log=None, **parameters):
     """Bitstream of a design behind a host link.
 
     Parameters
@@ -306,12 +376,19 @@ def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, **par
         Clock of the design; the board's own by default.
     seed : :class:`int`
         Seed of the placer.
+    log : callable, optional
+        Receives a line once the arguments are found to be good.
 
     Returns
     -------
     :class:`~carrysave.fpga.build.Built`
     """
+    from .fpga.boards import board as board_of
     from .fpga.build import build as make_bitstream
 
-    config = configure(name, **parameters)
+    config, board = configure(name, **parameters), board_of(board)
+    if clock_mhz is not None and not 0 < clock_mhz < 1e6:
+        raise ConfigError(f"clock_mhz must be positive and below 1e6, not {clock_mhz!r}")
+    if log:
+        log(f"{config.design}: synthesis, place and route for {board.name}")
     return make_bitstream(config, board, store=Store(build_folder), clock_mhz=clock_mhz, seed=seed)

@@ -9,10 +9,11 @@ from amaranth.hdl import Const, Signal, Value
 
 __all__ = ["AND_PS", "CARRY_PS", "XOR_PS", "BitHeap"]
 
-# Delays of loaded NanGate 45 nm gates, to rank dots by; only their order matters, never their exact value.
-XOR_PS = 55
-CARRY_PS = 45
-AND_PS = 30
+# Delays to rank dots by; only their order matters. Of the values near those of loaded NanGate 45 nm gates these gave the
+# best PEs (docs/benchmarks.md).
+XOR_PS = 70
+CARRY_PS = 35
+AND_PS = 20
 
 
 class BitHeap:
@@ -67,11 +68,11 @@ class BitHeap:
 
     def _full_adder(self, column, dots):
         (t0, _, x), (t1, _, y), (t2, _, z) = dots
-        # The latest dot meets one exclusive-or only.
+        # The latest dot meets one exclusive-or only. Synthesis turns a multiplexed carry into fewer gates than a majority.
         half = self._signal("p", column, x ^ y)
         half_ps = max(t0, t1) + XOR_PS
         ready_ps = max(half_ps, t2)
-        self._carry_to(column + 1, ready_ps + CARRY_PS, (x & y) | (half & z))
+        self._carry_to(column + 1, ready_ps + CARRY_PS, (half & z) | (~half & x))
         return ready_ps + XOR_PS, self._count, self._signal("s", column, half ^ z)
 
     def _half_adder(self, column, dots):

@@ -27,7 +27,7 @@ class FinalAdder(wiring.Component):
     s : ``In(acc_width)``
         Sum word, or resolved accumulator.
     c : ``In(len(carries))``
-        Carry word.
+        Carry word; absent if there are no carries.
     correction : ``In(acc_width)``
         See :class:`~carrysave.hdl.pe.Correction`.
     result : ``Out(acc_width)``
@@ -45,7 +45,8 @@ class FinalAdder(wiring.Component):
     def ports(config, carries=()):
         """Signature for a configuration."""
         width = config.acc_width
-        return wiring.Signature({"s": In(width), "c": In(len(carries)), "correction": In(width), "result": Out(width)})
+        carry_word = {"c": In(len(carries))} if carries else {}
+        return wiring.Signature({"s": In(width), **carry_word, "correction": In(width), "result": Out(width)})
 
     def elaborate(self, platform):
         m = Module()

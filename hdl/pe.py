@@ -7,13 +7,22 @@ The accumulator gathers ``product_constant`` (see :mod:`carrysave.hdl.partial_pr
 included; :class:`Correction` runs along and gives what to add to the final sum.
 """
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .adder import prefix_add
-from .bit_heap import AND_PS, XOR_PS, BitHeap
-from .partial_products import BoothDigit, and_array, booth_digits, booth_rows, digit_count, product_constant
+from .bit_heap import AND_PS, BitHeap
+from .partial_products import (
+    and_array,
+    booth_digits,
+    digit_count,
+    digit_rows,
+    digits_from_word,
+    digits_to_word,
+    minimal_digits,
+    product_constant,
+)
 from .shared import Shared
 
 __all__ = [
@@ -28,9 +37,11 @@ __all__ = [
     "step_constant",
 ]
 
+ENCODE_PS = 60  # from an operand register through the encoder to the select lines
+
 
 def operand_width(config):
-    """Bits in which operand a reaches a PE: itself, or three bits a Booth digit with ``encode="edge"``."""
+    """Bits in which operand a reaches a PE: itself, or three bits a digit with ``encode="edge"``."""
     return 3 * digit_count(config.a_width, config.a_signed) if config.encode == "edge" else config.a_width
 
 
@@ -38,7 +49,7 @@ def encode_operand(m, config, a, name="edge"):
     """Operand a as it reaches a PE; the encoder is here with ``encode="edge"``."""
     if config.encode == "pe":
         return a
-    return Cat(digit.to_word() for digit in booth_digits(m, a, config.a_signed, name=name))
+    return digits_to_word(minimal_digits(m, a, config.a_signed, name=name))
 
 
 def step_constant(config):
@@ -52,15 +63,10 @@ def _add_product(m, heap, config, a, b):
     if config.partial_products == "and":
         and_array(m, heap, a, b, config.a_signed, config.b_signed)
     elif config.encode == "edge":
-        count = digit_count(config.a_width, config.a_signed)
-        digits = [
-            BoothDigit.from_word(a[3 * i : 3 * i + 3], positive=i == count - 1 and not config.a_signed)
-            for i in range(count)
-        ]
-        booth_rows(m, heap, digits, b, config.b_signed)
+        digit_rows(m, heap, digits_from_word(a, config.a_signed), b, config.b_signed)
     else:
         digits = booth_digits(m, a, config.a_signed)
-        booth_rows(m, heap, digits, b, config.b_signed, arrival_ps=XOR_PS + AND_PS)
+        digit_rows(m, heap, digits, b, config.b_signed, arrival_ps=ENCODE_PS)
 
 
 class _PE(wiring.Component):
@@ -121,8 +127,11 @@ class MACPE(_PE):
         heap = BitHeap(m, width=len(acc))
         _add_product(m, heap, self._config, a, b)
         heap.add_word(acc & (~self.clear).replicate(len(acc)), AND_PS)
-        columns = [[dot for _, dot in dots] for dots in heap.reduce(lambda column: True)]
-        m.d.sync += acc.eq(prefix_add(m, columns, structure=self._config.adder))
+        # The low columns arrive so early that a carry ripples through them before the others are there.
+        rest = heap.reduce(lambda column: 3 * column >= self._config.a_width + self._config.b_width)
+        arrivals_ps = [max((arrival_ps for arrival_ps, _ in dots), default=0) for dots in rest]
+        columns = [[dot for _, dot in dots] for dots in rest]
+        m.d.sync += acc.eq(prefix_add(m, columns, structure=self._config.adder, arrivals_ps=arrivals_ps))
         m.d.comb += self.acc.eq(acc)
         return m
 
@@ -131,10 +140,11 @@ def carry_columns(config):
     """Columns in which OPT1's carry word has a bit, ascending.
 
     ``carry_spacing_low`` counts through the columns that partial products reach, ``carry_spacing`` above them. Where there
-    is no such bit, the carry ripples on within the cycle.
+    is no such bit, the carry ripples on within the cycle. At both ends of the product columns are low and ripple in any
+    case: there the carry word has no bits.
     """
     product = config.a_width + config.b_width
-    low = range(0, min(product, config.acc_width), config.carry_spacing_low)
+    low = range(3 + config.carry_spacing_low, product - 1, config.carry_spacing_low)
     high = range(product, config.acc_width, config.carry_spacing)
     return [*low, *high]
 

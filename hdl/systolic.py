@@ -146,7 +146,7 @@ class SystolicGrid(wiring.Component):
             for r in range(rows):
                 state = Cat(grid[r][c].s, grid[r][c].c) if carries else grid[r][c].acc
                 chosen = (state & select[c][r].replicate(len(state))) | chosen
-            m.d.comb += [Cat(final.s, final.c).eq(chosen), final.correction.eq(value)]
+            m.d.comb += [(Cat(final.s, final.c) if carries else final.s).eq(chosen), final.correction.eq(value)]
             m.d.comb += self.c[c].eq(_delayed(m, final.result, cols - c, f"c{c}"))
 
         # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's

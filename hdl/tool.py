@@ -2,12 +2,20 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 from ..models.errors import CarrysaveError
 
-__all__ = ["ToolError", "run_tool"]
+__all__ = ["ToolError", "run_tool", "stop_tools"]
+
+_SPARE_BYTES = (
+    1 << 20
+)  # with less than this on the disk, a tool's own words are rarely the reason, if it could write any
+
+_running = set()
+_stopped = False
 
 
 class ToolError(CarrysaveError, RuntimeError):
@@ -56,17 +64,38 @@ def run_tool(arguments, *, log, timeout_s, cwd=None, env=None):
             )
         except OSError as error:
             raise ToolError(f"cannot start {name}: {error.strerror}") from None
+        _running.add(process)
         try:
+            if _stopped:
+                raise KeyboardInterrupt
             status = process.wait(timeout_s)
+            if _stopped:
+                raise KeyboardInterrupt
         except BaseException as error:
             _kill(process)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise ToolError(f"{name} took longer than {timeout_s:g} s; its log is {log}") from None
             raise
+        finally:
+            _running.discard(process)
     text = log.read_text(errors="replace")
     if status:
-        raise ToolError(f"{name} failed: {_last_word(text)} (exit status {status}; log: {log})")
+        full = shutil.disk_usage(log.parent).free < _SPARE_BYTES
+        reason = "the disk is full" if full else _last_word(text)
+        raise ToolError(f"{name} failed: {reason} (exit status {status}; log: {log})")
     return text
+
+
+def stop_tools():
+    """Kill every tool that runs, in whichever thread, and let no other start: for a process that is about to end.
+
+    Those who wait for a tool get :exc:`KeyboardInterrupt`. May be called from a signal handler.
+    """
+    global _stopped
+    _stopped = True  # first, so that a tool which starts now sees it
+    for process in list(_running):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
 
 
 def _kill(process):

@@ -25,7 +25,7 @@ __all__ = [
     "operand_samples",
 ]
 
-ADDERS = ("kogge-stone", "han-carlson", "sklansky", "brent-kung", "ripple")
+ADDERS = ("kogge-stone", "han-carlson", "sklansky", "brent-kung", "ripple", "hybrid")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,11 @@ class ProductConfig(Config):
     encode: str = parameter(
         "pe", "Booth digits are made from a in each PE, or once before the operand register", choices=("pe", "edge")
     )
-    adder: str = parameter("kogge-stone", "parallel-prefix structure of the carry-propagate adders", choices=ADDERS)
+    adder: str = parameter(
+        "hybrid",
+        "parallel-prefix structure of the carry-propagate adders; hybrid follows the bits' arrival",
+        choices=ADDERS,
+    )
 
     def derive(self):
         low, high = (self.max_k * bound for bound in self.product_range)

@@ -181,7 +181,11 @@ def _verilator(folder, files, *, saif, blocks, runtime):
     run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
     for library in runtime.glob("*.o"):
         shutil.copyfile(library, folder / "obj" / library.name)  # newer than its sources: make leaves it alone
-    run_tool(_make_arguments(), log=folder / "make.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder / "obj", env=environment)
+    # Tracing code is most of a traced netlist's, is slow to compile, and runs no faster optimised.
+    level = 0 if saif else 1 if blocks else 2
+    run_tool(
+        _make_arguments(level), log=folder / "make.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder / "obj", env=environment
+    )
     _thin(folder / "obj")
 
 
@@ -212,11 +216,11 @@ def _verilator_arguments(saif):
     ]
 
 
-def _make_arguments(*targets):
+def _make_arguments(level, *targets):
     # Precompiled headers do not pay for a handful of files. The wheel's own idea of compiler and Python is of the
     # machine it was made on.
     return [
-        *["make", "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", "OPT_FAST=-O2", "OPT_SLOW=-O1", "OPT_GLOBAL=-O2"],
+        *["make", "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", f"OPT_FAST=-O{level}", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"],
         *["VK_PCH_I_FAST=", "VK_PCH_I_SLOW=", "CXX=g++", "LINK=g++", "PERL=perl", f"PYTHON3={sys.executable}"],
         *targets,
     ]
@@ -226,14 +230,14 @@ def _runtime(store, *, saif):
     """Folder with the objects of Verilator's runtime library, most of the work of a small build, compiled once."""
     libraries = [*_LIBRARIES, *(["verilated_saif_c"] if saif else [])]
     environment = verilator_environment()
-    key = [simulator_version("verilator"), environment["VERILATOR_ROOT"], _CXXFLAGS, libraries, *_make_arguments()]
+    key = [simulator_version("verilator"), environment["VERILATOR_ROOT"], _CXXFLAGS, libraries, *_make_arguments(2)]
 
     def make(folder):
         (folder / "empty.v").write_text(f"module {TOP};\n  initial #1 $finish;\nendmodule\n")
         arguments = [*_verilator_arguments(saif), "empty.v"]
         run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
         run_tool(
-            _make_arguments(*(f"{library}.o" for library in libraries)),
+            _make_arguments(2, *(f"{library}.o" for library in libraries)),
             log=folder / "make.log",
             timeout_s=BUILD_TIMEOUT_S,
             cwd=folder / "obj",

@@ -1,0 +1,258 @@
+"""The commands of :mod:`carrysave.cli`: each takes the parsed arguments and gives a result, its text and an exit status."""
+
+import io
+import sys
+import tomllib
+import zipfile
+import zlib
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+import numpy as np
+
+from . import api
+from .hdl.catalogue import design
+from .models.config import Config
+from .models.errors import ConfigError
+
+__all__ = ["COMMANDS", "plain"]
+
+
+def _configuration(args, name):
+    base = {}
+    if args.config:
+        try:
+            base = tomllib.loads(args.config.read_text())
+        except OSError as error:
+            raise ConfigError(f"cannot read {args.config}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{args.config} is not TOML: {error}") from None
+        except RecursionError:
+            raise ConfigError(f"{args.config} is nested too deeply: give one key = value a line") from None
+    return design(name).config.from_pairs(args.pairs, base)
+
+
+def _load(path):
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise ConfigError(f"{path} holds one array without a name; write an .npz file with numpy.savez")
+        with loaded as file:
+            return dict(file)
+    except ConfigError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except MemoryError:
+        raise ConfigError(f"cannot read {path}: its arrays do not fit into memory") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        raise ConfigError(f"cannot read {path}: not an .npz file of integer arrays, or damaged") from None
+
+
+def _say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def _list(args):
+    rows = api.designs()
+    return rows, "\n".join(f"{row['name']:<14} {row['title']}" for row in rows)
+
+
+def _show(args):
+    shown = api.show(_configuration(args, args.name))
+    lines = [f"{shown['design']}: {shown['title']}", f"source: {shown['source']}", "", "parameters (now; legal)"]
+    for row in shown["parameters"]:
+        now = shown["configuration"].get(row["name"], "")
+        now = str(now).lower() if isinstance(now, bool) else now
+        lines.append(f"  {row['name']:<18} {now!s:<12} {row['legal']:<18} {row['doc']}")
+    for stream, text in (("i", "input stream i"), ("o", "output stream o")):
+        lines += ["", f"{text}, {shown[stream]['width']} bits a beat (field, type, lowest bit)"]
+        lines += [f"  {f['name']:<18} {f['type']:<18} {f['offset']}" for f in shown[stream]["fields"]]
+    lines += [
+        "",
+        f"latency {shown['latency_cycles']} cycles, a beat every {shown['initiation_interval_cycles']} cycle(s)",
+    ]
+    lines += [f"limit: {limit}" for limit in shown["limits"]]
+    return shown, "\n".join(lines)
+
+
+def _generate(args):
+    files = api.generate(
+        _configuration(args, args.name),
+        folder=args.folder,
+        wrapper=args.wrapper,
+        testbench=args.testbench,
+        period_ps=args.period,
+        build_folder=args.build,
+    )
+    return files, "\n".join(str(path) for path in files.values())
+
+
+def _run(args):
+    outputs = api.run(_configuration(args, args.name), _load(args.vectors), on=args.on, build_folder=args.build)
+    content = io.BytesIO()
+    np.savez(content, **outputs)
+    api.write_whole(args.output, content.getvalue())
+    shapes = {name: list(array.shape) for name, array in outputs.items()}
+    return {"output": args.output, "shapes": shapes}, f"{args.output}: " + ", ".join(
+        f"{n} {s}" for n, s in shapes.items()
+    )
+
+
+def _sim(args):
+    verdict = api.verify(
+        _configuration(args, args.name),
+        vectors=args.vectors,
+        seed=args.seed,
+        exhaustive=args.exhaustive,
+        simulator=args.simulator,
+        on=args.on,
+        build_folder=args.build,
+        log=_say,
+    )
+    text = [str(verdict), *(f"corner not covered: {hole}" for hole in verdict.holes)]
+    return verdict, "\n".join(text), 0 if verdict.passed else 1
+
+
+def _report(args):
+    configs = [_configuration(args, name) for name in args.names]
+    arrays = _load(args.workload) if args.workload else None
+    made = [
+        api.report(
+            config,
+            library=args.library,
+            period_ps=args.period,
+            arrays=arrays,
+            vectors=args.vectors,
+            seed=args.seed,
+            build_folder=args.build,
+            log=_say,
+        )
+        for config in configs
+    ]
+    rows = [
+        ("", lambda r: r["design"]),
+        ("configuration", lambda r: r["digest"]),
+        ("area, um2", lambda r: f"{r['area']['total_um2']:.0f}"),
+        ("  of it registers, um2", lambda r: f"{r['area']['register_um2']:.0f}"),
+        ("smallest period, ps", lambda r: f"{r['timing']['period_ps']:.0f}"),
+        ("target met", lambda r: "yes" if r["timing"]["met"] else f"no ({r['timing']['target_ps']:g} ps)"),
+        ("clock of the energy, ps", lambda r: f"{r['energy']['clock_ps']:.0f}"),
+        ("energy per MAC, fJ", lambda r: f"{r['energy']['per_mac_fj']:.1f}"),
+        ("power, mW", lambda r: f"{r['energy']['power_mw']:.3f}"),
+        ("leakage, nW", lambda r: f"{r['energy']['leakage_nw']:.0f}"),
+        ("PE module", lambda r: r["pe"]["module"]),
+        ("  instances", lambda r: str(r["pe"]["instances"])),
+        ("  area of one, um2", lambda r: f"{r['pe']['area_um2']:.0f}"),
+        ("  its smallest period, ps", lambda r: f"{r['pe']['period_ps']:.0f}"),
+    ]
+    lines = [f"{label:<26}" + "".join(f"{cell(entry):>18}" for entry in made) for label, cell in rows]
+    origin = made[0]["provenance"]
+    library = origin["library"]
+    corner = f"{library['corner']}, {library['voltage_v']} V, {library['temperature_c']} C"
+    lines += ["", f"{library['name']}, {corner}; wires: {origin['wires']}", f"activity: {origin['activity']}"]
+    return made, "\n".join(lines)
+
+
+def _front(args):
+    from .asic.front import figure_of_merit
+    from .pictures import fronts
+
+    series, lines = {}, []
+    for name, config in [(name, _configuration(args, name)) for name in args.names]:
+        points = api.front(config, effort=args.effort, build_folder=args.build, log=_say)
+        series[name] = points
+        lines.append(
+            f"{name} {config.digest} ({design(name).pe(config)}): delay in ps, area in um2, 10^12 MAC/s per mm2"
+        )
+        for point in points:
+            merit = figure_of_merit(point.delay_ps, point.area_um2)
+            how = f"{point.front_end}, {point.script}, target {point.target_ps or 'none'}"
+            lines.append(f"  {point.delay_ps:8.1f} {point.area_um2:9.1f} {merit:6.2f}   {how}")
+    lines_of = [{"name": n, "points": [[p.delay_ps, p.area_um2] for p in ps]} for n, ps in series.items()]
+    picture = fronts(lines_of, x_unit="delay, ps", y_unit="area, µm²")
+    path = api.write_whole(args.picture or Path(args.build) / "front.svg", picture)
+    lines.append(str(path))
+    return {"fronts": {n: [asdict(p) for p in ps] for n, ps in series.items()}, "picture": path}, "\n".join(lines)
+
+
+def _fpga(args):
+    built = api.build(
+        _configuration(args, args.name),
+        args.board,
+        clock_mhz=args.clock,
+        seed=args.seed,
+        build_folder=args.build,
+        log=_say,
+    )
+    lines = [f"{built.bitstream}", f"{built.device} in {built.package}, {built.target_mhz:g} MHz asked for"]
+    lines += [f"  {name}: {mhz:.1f} MHz reached" for name, mhz in built.fmax_mhz.items()]
+    lines += [f"  {name}: {used} of {of} used" for name, (used, of) in built.utilisation.items()]
+    return built, "\n".join(lines)
+
+
+def _demo(args):
+    from .demonstration import demo
+
+    result = demo(build_folder=args.build, log=print if not args.json else _say)
+    return result, ""
+
+
+def _bench(args):
+    from .bench import bench, write_markdown
+    from .sim.store import Store
+
+    result = bench(store=Store(args.build), log=_say)
+    path = api.write_whole(args.output, write_markdown(result))
+    return result, str(path)
+
+
+def _verify(args):
+    from .campaign import campaign, write_markdown
+
+    results = campaign(build_folder=args.build, log=_say)
+    write_markdown(results, args.output)
+    failed = [row for row in results if not row["passed"]]
+    return results, f"{len(results) - len(failed)} passed, {len(failed)} failed", 1 if failed else 0
+
+
+def _doctor(args):
+    from .health import doctor, healthy
+
+    findings = doctor()
+    lines = []
+    for finding in findings:
+        state = finding.version or "found" if finding.found else ("missing" if finding.required else "not found")
+        line = f"{finding.name:<24} {state:<20} {finding.needed_for}"
+        lines.append(line if finding.found else f"{line}; {finding.advice}")
+    return findings, "\n".join(lines), 0 if healthy(findings) else 2
+
+
+COMMANDS = {
+    "list": _list,
+    "show": _show,
+    "generate": _generate,
+    "run": _run,
+    "sim": _sim,
+    "report": _report,
+    "front": _front,
+    "fpga": _fpga,
+    "demo": _demo,
+    "bench": _bench,
+    "verify": _verify,
+    "doctor": _doctor,
+}
+"""Functions by the name of their command."""
+
+
+def plain(value):
+    """What JSON takes in place of a value that it does not know."""
+    if isinstance(value, Config):
+        return value.to_mapping()
+    if is_dataclass(value):
+        return asdict(value)
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value)
