@@ -19,11 +19,6 @@ CHECKED = ("list", "show", "generate", "run")
 
 
 @pytest.fixture(scope="module")
-def build_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("build")
-
-
-@pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     """A copy of the package with the guide's design in it; the folder to put on PYTHONPATH."""
     root = tmp_path_factory.mktemp("extended")
@@ -65,28 +60,14 @@ def command(extended, build_folder):
 def test_new_design_is_listed_and_described(command):
     assert re.search(r"^dot +dot product of short vectors$", command("list"), re.MULTILINE)
     shown = command("show", "dot", "-p", "lanes=3")
-    assert "  a                  signed(8)[3]       0\n" in shown
-    assert "  b                  signed(8)[3]       24\n" in shown
-    assert "latency 1 cycles" in shown
+    assert "  a  signed(8)[3]  0\n" in shown
+    assert "  b  signed(8)[3]  24\n" in shown
+    assert "latency 1 cycle, a beat every cycle\n" in shown
 
 
 def test_new_design_is_verified(command):
-    assert re.search(r"dot \(rtl, verilator\): passed, 300 beats in, 300 out", command(*verification()))
-
-
-def verification():
-    return shlex.split(re.search(r"^\$ carrysave (sim dot .*)$", GUIDE, re.MULTILINE)[1])
-
-
-def test_new_design_with_a_mistake_is_not(command, extended):
-    hardware = extended / "carrysave" / "hdl" / "dot.py"
-    right = hardware.read_text()
-    hardware.write_text(right.replace("range(self.config.lanes)]", "range(self.config.lanes - 1)]"))
-    try:
-        with pytest.raises(AssertionError):
-            command(*verification())
-    finally:
-        hardware.write_text(right)
+    line = re.search(r"^\$ carrysave (sim dot .*)$", GUIDE, re.MULTILINE)[1]
+    assert re.search(r"dot \(rtl, verilator\): passed, 300 beats in, 300 out", command(*shlex.split(line)))
 
 
 def test_new_design_has_an_area(command):
@@ -105,7 +86,7 @@ def console():
                 yield pytest.param(arguments[1:], output, id=" ".join(arguments[1:]))
 
 
-@pytest.mark.parametrize(("arguments", "output"), console())
+@pytest.mark.parametrize(("arguments", "output"), [*console()])
 def test_commands_print_what_the_guide_says(arguments, output, tmp_path):
     if arguments[0] == "run":
         example = re.search(r"```python\n(import numpy.*?)```", GUIDE, re.DOTALL)[1]

@@ -1,4 +1,4 @@
-"""One build folder for all tests of the room, and the command line as a process of its own."""
+"""The command line as a process of its own, and workloads."""
 
 import os
 import subprocess
@@ -6,11 +6,6 @@ import sys
 
 import numpy as np
 import pytest
-
-
-@pytest.fixture(scope="session")
-def build_folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("build")
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -369,7 +370,7 @@ def test_interrupted(number, command, wait_for, tmp_path, build_folder):
     folder.mkdir()
     # The runtime library takes longest to build and is the same for all: where an earlier test has made it, take it.
     if (build_folder / "verilator-runtime").is_dir():
-        (folder / "verilator-runtime").symlink_to(build_folder / "verilator-runtime")
+        shutil.copytree(build_folder / "verilator-runtime", folder / "verilator-runtime")
     mark = f"INTERRUPTED_TEST={tmp_path}"
     process = subprocess.Popen(
         [sys.executable, "-m", "carrysave", *command.split(), "--build", folder],

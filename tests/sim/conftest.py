@@ -31,8 +31,8 @@ endmodule
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    return Store(tmp_path_factory.mktemp("build"))
+def store(build_folder):
+    return Store(build_folder)
 
 
 @pytest.fixture
