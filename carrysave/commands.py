@@ -17,6 +17,8 @@ from .models.errors import ConfigError
 
 __all__ = ["COMMANDS", "plain"]
 
+LEGAL_COLUMNS = 20
+
 
 def _configuration(args, name):
     base = {}
@@ -60,20 +62,32 @@ def _list(args):
 
 def _show(args):
     shown = api.show(_configuration(args, args.name))
-    lines = [f"{shown['design']}: {shown['title']}", f"source: {shown['source']}", "", "parameters (now; legal)"]
+    rows = []
     for row in shown["parameters"]:
         now = shown["configuration"].get(row["name"], "")
-        now = str(now).lower() if isinstance(now, bool) else now
-        lines.append(f"  {row['name']:<18} {now!s:<12} {row['legal']:<18} {row['doc']}")
+        now = str(now).lower() if isinstance(now, bool) else str(now)
+        legal, doc = row["legal"], row["doc"]
+        if len(legal) > LEGAL_COLUMNS:  # a long list of names would push all else to the right
+            legal, doc = "a name", f"{doc}; {legal}"
+        rows.append((row["name"], now, legal, doc))
+    lines = [f"{shown['design']}: {shown['title']}", f"source: {shown['source']}", "", "parameters (now; legal)"]
+    lines += _columns(rows)
     for stream, text in (("i", "input stream i"), ("o", "output stream o")):
         lines += ["", f"{text}, {shown[stream]['width']} bits a beat (field, type, lowest bit)"]
-        lines += [f"  {f['name']:<18} {f['type']:<18} {f['offset']}" for f in shown[stream]["fields"]]
-    lines += [
-        "",
-        f"latency {shown['latency_cycles']} cycles, a beat every {shown['initiation_interval_cycles']} cycle(s)",
-    ]
+        lines += _columns([(f["name"], f["type"], str(f["offset"])) for f in shown[stream]["fields"]])
+    latency, interval = (_cycles(shown[name]) for name in ("latency_cycles", "initiation_interval_cycles"))
+    lines += ["", f"latency {latency}, a beat every {interval.removeprefix('1 ')}"]
     lines += [f"limit: {limit}" for limit in shown["limits"]]
     return shown, "\n".join(lines)
+
+
+def _columns(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _cycles(count):
+    return f"{count} cycle{'' if count == 1 else 's'}"
 
 
 def _generate(args):

@@ -12,7 +12,7 @@ __all__ = ["AND_PS", "CARRY_PS", "XOR_PS", "BitHeap"]
 # Delays to rank dots by; only their order matters. Of the values near those of loaded NanGate 45 nm gates these gave the
 # best PEs (docs/benchmarks.md).
 XOR_PS = 70
-CARRY_PS = 35
+CARRY_PS = 25
 AND_PS = 20
 
 

@@ -24,7 +24,7 @@ __all__ = [
     "product_constant",
 ]
 
-SELECT_PS = 70  # from a select line to a row's dot
+SELECT_PS = 140  # from a select line to a row's dot
 
 
 def digit_count(width, is_signed):
@@ -163,7 +163,7 @@ def digits_from_word(word, is_signed):
     return digits
 
 
-def digit_rows(m, heap, digits, b, b_signed, *, arrival_ps=0):
+def digit_rows(m, heap, digits, b, b_signed, *, arrivals_ps=None):
     """Add the rows ``digit * b`` to a heap.
 
     Parameters
@@ -173,14 +173,14 @@ def digit_rows(m, heap, digits, b, b_signed, *, arrival_ps=0):
     b : value
         Raw bits of the operand.
     b_signed : :class:`bool`
-    arrival_ps : :class:`int`
-        When the select lines arrive, against ``b`` at 0.
+    arrivals_ps : list of :class:`int`, optional
+        When each digit's select lines arrive, against ``b`` at 0; like ``b`` without.
     """
     extended = [*b, b[-1] if b_signed else Const(0)]
     # A multiple of two reaches one bit further than b; its sign bit has negative weight and is inverted.
     top = len(b) if b_signed else len(b) + 1
     for i, digit in enumerate(digits):
-        named = _namer(m, f"row{i}")
+        named, arrival_ps = _namer(m, f"row{i}"), arrivals_ps[i] if arrivals_ps else 0
         dot, carry = digit.lowest(b[0])
         heap.add(2 * i, named("dot0", dot), arrival_ps + 2 * AND_PS)
         if not (isinstance(digit, BoothDigit) and isinstance(digit.neg, Const)):

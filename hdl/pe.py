@@ -37,7 +37,9 @@ __all__ = [
     "step_constant",
 ]
 
-ENCODE_PS = 60  # from an operand register through the encoder to the select lines
+# From an operand register through the encoder to a digit's select lines; what each further digit takes with a carry.
+ENCODE_PS = 30
+ENCODE_CARRY_PS = 40
 
 
 def operand_width(config):
@@ -59,14 +61,16 @@ def step_constant(config):
     ) % (1 << config.acc_width)
 
 
-def _add_product(m, heap, config, a, b):
+def _add_product(m, heap, config, a, b, recode):
     if config.partial_products == "and":
         and_array(m, heap, a, b, config.a_signed, config.b_signed)
     elif config.encode == "edge":
         digit_rows(m, heap, digits_from_word(a, config.a_signed), b, config.b_signed)
     else:
-        digits = booth_digits(m, a, config.a_signed)
-        digit_rows(m, heap, digits, b, config.b_signed, arrival_ps=ENCODE_PS)
+        digits = recode(m, a, config.a_signed)
+        step_ps = 0 if recode is booth_digits else ENCODE_CARRY_PS
+        arrivals_ps = [ENCODE_PS + step_ps * i for i in range(len(digits))]
+        digit_rows(m, heap, digits, b, config.b_signed, arrivals_ps=arrivals_ps)
 
 
 class _PE(wiring.Component):
@@ -125,10 +129,11 @@ class MACPE(_PE):
         a, b = self._operands(m)
         acc = Signal(len(self.acc), name="acc_r", reset_less=True)
         heap = BitHeap(m, width=len(acc))
-        _add_product(m, heap, self._config, a, b)
+        # Where the adder takes most of the time, the smaller rows are worth the slower encoder.
+        _add_product(m, heap, self._config, a, b, minimal_digits)
         heap.add_word(acc & (~self.clear).replicate(len(acc)), AND_PS)
         # The low columns arrive so early that a carry ripples through them before the others are there.
-        rest = heap.reduce(lambda column: 3 * column >= self._config.a_width + self._config.b_width)
+        rest = heap.reduce(lambda column: 2 * column >= self._config.a_width + self._config.b_width)
         arrivals_ps = [max((arrival_ps for arrival_ps, _ in dots), default=0) for dots in rest]
         columns = [[dot for _, dot in dots] for dots in rest]
         m.d.sync += acc.eq(prefix_add(m, columns, structure=self._config.adder, arrivals_ps=arrivals_ps))
@@ -178,7 +183,7 @@ class OPT1PE(_PE):
         s = Signal(len(self.s), name="s_r", reset_less=True)
         c = Signal(len(self.c), name="c_r", reset_less=True)
         heap = BitHeap(m, width=len(s))
-        _add_product(m, heap, self._config, a, b)
+        _add_product(m, heap, self._config, a, b, booth_digits)
         heap.add_word(s & (~self.clear).replicate(len(s)), AND_PS)
         carries = c & (~self.clear).replicate(len(c))
         for index, column in enumerate(positions):

@@ -1,0 +1,88 @@
+"""Running components in Amaranth's own simulator."""
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.sim import Simulator
+
+
+@pytest.fixture
+def combinational():
+    """A function that builds a combinational circuit and gives its output for each tuple of inputs."""
+
+    def run(build, widths, vectors):
+        m = Module()
+        inputs = [Signal(width, name=f"i{index}") for index, width in enumerate(widths)]
+        value = build(m, *inputs)
+        output = Signal(len(value))
+        m.d.comb += output.eq(value)
+        outputs = []
+
+        async def bench(ctx):
+            for vector in vectors:
+                for signal, integer in zip(inputs, vector, strict=True):
+                    ctx.set(signal, integer)
+                outputs.append(ctx.get(output))
+
+        simulator = Simulator(m)
+        simulator.add_testbench(bench)
+        simulator.run()
+        return outputs
+
+    return run
+
+
+@pytest.fixture
+def clocked():
+    """A function that runs a bench, an async function of the simulation context, against a component."""
+
+    def run(component, bench):
+        simulator = Simulator(component)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(bench)
+        simulator.run()
+
+    return run
+
+
+@pytest.fixture
+def stream_run(clocked):
+    """A function that plays beats into a component's stream ``i`` and takes those of ``o``.
+
+    It returns the beats of ``o`` as integers, and in which cycles beats of ``i`` and of ``o`` were taken, counted from the
+    first one; ``i_pause`` and ``o_pause`` say, from the number of the cycle, when a side waits.
+    """
+
+    def run(component, words, count, *, i_pause=lambda cycle: False, o_pause=lambda cycle: False, limit=20000):
+        outputs, taken_i, taken_o = [], [], []
+
+        async def bench(ctx):
+            sent, offered = 0, False
+            for cycle in range(limit):
+                # A beat that was offered is not withdrawn.
+                offered = offered or (sent < len(words) and not i_pause(cycle))
+                ctx.set(component.i.valid, offered)
+                if offered:
+                    ctx.set(component.i.payload.as_value(), words[sent])
+                ctx.set(component.o.ready, not o_pause(cycle))
+                went_in = offered and ctx.get(component.i.ready)
+                if ctx.get(component.o.valid) and not o_pause(cycle):
+                    outputs.append(ctx.get(component.o.payload.as_value()))
+                    taken_o.append(cycle)
+                if went_in:
+                    taken_i.append(cycle)
+                    sent, offered = sent + 1, False
+                await ctx.tick()
+                if len(outputs) == count and sent == len(words):
+                    break
+            # Nothing more comes out.
+            ctx.set(component.i.valid, 0)
+            ctx.set(component.o.ready, 1)
+            for _ in range(30):
+                assert not ctx.get(component.o.valid)
+                await ctx.tick()
+
+        clocked(component, bench)
+        start = taken_i[0]
+        return outputs, [cycle - start for cycle in taken_i], [cycle - start for cycle in taken_o]
+
+    return run
