@@ -89,8 +89,7 @@ def arrival_prefix(leaves):
             options = [(_joined(arrival[high, k], arrival[k - 1, low]), k) for k in range(low + 1, high + 1)]
             # Nothing asks for the propagate of a group that begins at 0.
             arrival[high, low], fastest[high, low] = min(
-                options,
-                key=lambda option: (max(option[0]) if option[0][0] == _NEVER or low else option[0][0], -option[1]),
+                options, key=lambda option: (max(option[0]) if low else option[0][0], -option[1])
             )
     deadline = [max((arrival[i, 0][0] for i in range(width)), default=0)] * width
 
@@ -113,7 +112,8 @@ def arrival_prefix(leaves):
         groups += nodes
         built.update((high, low) for high, _split, low in nodes)
         carries.append((i, split, 0))
-        deadline[split - 1] = max(min(deadline[split - 1], deadline[i] - NODE_PS), _NEVER)
+        if _NEVER not in (arrival[i, split][1], arrival[split - 1, 0][0]):
+            deadline[split - 1] = min(deadline[split - 1], deadline[i] - NODE_PS)
     return groups + carries[::-1]
 
 

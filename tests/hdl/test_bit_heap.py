@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Signal
 
 from carrysave.hdl.bit_heap import BitHeap
 
@@ -28,9 +28,7 @@ def test_sum_of_any_shape(combinational, seed, two):
     columns = [rng.randrange(width) for _ in range(rng.randrange(1, 40))]
     arrivals = [rng.randrange(300) for _ in columns]
     vectors = [(0,), ((1 << len(columns)) - 1,), *((rng.getrandbits(len(columns)),) for _ in range(60))]
-    outputs = combinational(
-        lambda m, word: reduced(m, width, columns, word, two, arrivals), [len(columns)], vectors
-    )
+    outputs = combinational(lambda m, word: reduced(m, width, columns, word, two, arrivals), [len(columns)], vectors)
     for (word,), output in zip(vectors, outputs, strict=True):
         assert output == sum((word >> index & 1) << column for index, column in enumerate(columns)) % (1 << width)
 
@@ -44,8 +42,8 @@ def test_columns_of_every_height_exhaustively(combinational):
         assert outputs == [word.bit_count() for (word,) in vectors]
 
 
-def test_words_and_heights():
-    heap = BitHeap(Module(), width=5)
+def test_words_and_heights(module):
+    heap = BitHeap(module, width=5)
     heap.add_word(Signal(4), column=3)
     heap.add(0, Signal())
     heap.add(0, Const(1))
@@ -53,19 +51,19 @@ def test_words_and_heights():
     assert heap.heights == [2, 0, 0, 1, 1]
 
 
-def test_early_dots_first():
-    heap = BitHeap(Module(), width=1)
+def test_early_dots_first(module):
+    heap = BitHeap(module, width=1)
     for arrival_ps in (400, 0, 10, 20):
         heap.add(0, Signal(), arrival_ps)
     ((arrival_ps, _dot),) = heap.reduce(lambda column: False)[0]
     # The late dot meets one exclusive-or only, so it delays the result by less than two.
-    other = BitHeap(Module(), width=1)
+    other = BitHeap(module, width=1)
     for early_ps in (0, 0, 10, 20):
         other.add(0, Signal(), early_ps)
     ((early_ps, _dot),) = other.reduce(lambda column: False)[0]
     assert 400 < arrival_ps < 400 + early_ps
 
 
-def test_dots_of_one_bit_only():
+def test_dots_of_one_bit_only(module):
     with pytest.raises(ValueError, match=r"^a dot must be one bit wide, not 2$"):
-        BitHeap(Module(), width=4).add(0, Signal(2))
+        BitHeap(module, width=4).add(0, Signal(2))

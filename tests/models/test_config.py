@@ -91,7 +91,10 @@ def test_suggested_max_k_is_the_largest_that_fits():
         (["a_width=true"], "a_width must be an integer in 4..16, not True"),
         (["signed=1"], "a_signed must be true or false, not 1"),
         (["max_k=0"], "max_k must be an integer in 1..1048576, not 0"),
-        (["adder=fast"], "adder must be one of kogge-stone, han-carlson, sklansky, brent-kung, ripple, not 'fast'"),
+        (
+            ["adder=fast"],
+            "adder must be one of kogge-stone, han-carlson, sklansky, brent-kung, ripple, hybrid, not 'fast'",
+        ),
         (["overflow=clip"], "overflow must be one of refuse, wrap, not 'clip'"),
         (["acc_width=15", "max_k=1"], "acc_width must hold one product, 16 bits at least, not 15"),
         (["encode=edge", "partial_products=and"], None),
