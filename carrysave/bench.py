@@ -51,7 +51,8 @@ def _candidates(pe, width, acc_width):
         ]
     encode = "edge" if pe == "opt1, edge" else "pe"
     # The widest choice where the first constructions are to be held against; elsewhere what pays there.
-    spacings = [(8, 1), (8, 2), (8, 4), (4, 2), (1, 1)] if acc_width == 32 else [(8, 1), (8, 2)]
+    wide = [(16, 1), (8, 1), (6, 1), (4, 1), (1, 1), (16, 2), (8, 2), (4, 2), (8, 4)]
+    spacings = wide if acc_width == 32 else [(8, 1), (8, 2)]
     kinds = ("booth",) if encode == "edge" else ("booth", "and")
     return [
         OPT1Config.from_mapping(

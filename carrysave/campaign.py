@@ -1,11 +1,13 @@
 """The long verification campaign of ``make verify``: every design over widths, signs and structures, RTL and netlist."""
 
+import contextlib
 import json
 from pathlib import Path
 
 from . import __version__
 from .api import configure, verify, write_whole
 from .hdl.verilog import verilog
+from .models.errors import CarrysaveError
 from .sim.store import Store
 
 __all__ = ["campaign", "plan", "write_markdown"]
@@ -62,15 +64,17 @@ def plan():
     return jobs
 
 
-def campaign(*, build_folder="build", jobs=None, log=None):
+def campaign(*, build_folder="build", jobs=None, scheduler=None, log=None):
     """Verify all of :func:`plan`; what an earlier run has verified of this very Verilog is not repeated.
 
     Parameters
     ----------
     build_folder : path
-        Keeps every verdict.
+        Keeps every verdict; with a ``scheduler`` a folder that all workers see, as an absolute path.
     jobs : list, optional
         In place of :func:`plan`.
+    scheduler : :class:`str`, optional
+        Address of a ``dask.distributed`` scheduler whose workers do the jobs; needs the extra ``dask``.
     log : callable, optional
         Receives lines of progress.
 
@@ -81,28 +85,51 @@ def campaign(*, build_folder="build", jobs=None, log=None):
         ``beats_in``, ``cycles``, ``seed``, ``failure``.
     """
     log, jobs, rows = log or (lambda line: None), plan() if jobs is None else jobs, []
-    store = Store(build_folder)
-    for number, (config, arguments) in enumerate(jobs, 1):
-        key = [__version__, verilog(config), arguments]
-        step = "verify/" + "-".join([arguments["on"], *(["exhaustive"] if arguments.get("exhaustive") else [])])
-
-        def make(folder, config=config, arguments=arguments):
-            verdict = verify(config, build_folder=build_folder, **arguments)
-            names = ("passed", "beats_in", "cycles", "seed", "failure")
-            (folder / "verdict.json").write_text(json.dumps({name: getattr(verdict, name) for name in names}))
-
-        folder = store.step(config, step, key, make)
-        standard = type(config)().to_mapping()
-        row = {
-            "design": config.design,
-            "parameters": {name: value for name, value in config.to_mapping().items() if value != standard[name]},
-            "on": arguments["on"],
-            "exhaustive": arguments.get("exhaustive", False),
-            **json.loads((folder / "verdict.json").read_text()),
-        }
-        rows.append(row)
-        log(f"{number} of {len(jobs)}: {_describe(row)}: {'passed' if row['passed'] else row['failure']}")
+    with _rows(jobs, str(build_folder), scheduler) as results:
+        for number, row in enumerate(results, 1):
+            rows.append(row)
+            log(f"{number} of {len(jobs)}: {_describe(row)}: {'passed' if row['passed'] else row['failure']}")
     return rows
+
+
+@contextlib.contextmanager
+def _rows(jobs, build_folder, scheduler):
+    """The jobs' rows, in order, as they become known."""
+    if scheduler is None:
+        yield (_verified(config, arguments, build_folder) for config, arguments in jobs)
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CarrysaveError("a scheduler needs the extra dask: pip install 'carrysave[dask]'") from None
+    try:
+        client = Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise CarrysaveError(f"no scheduler answers at {scheduler}: {error}") from None
+    with client:
+        futures = [client.submit(_verified, config, arguments, build_folder) for config, arguments in jobs]
+        yield (future.result() for future in futures)
+
+
+def _verified(config, arguments, build_folder):
+    """One row, from the store or made now; a process of its own can do it."""
+    key = [__version__, verilog(config), arguments]
+    step = "verify/" + "-".join([arguments["on"], *(["exhaustive"] if arguments.get("exhaustive") else [])])
+
+    def make(folder):
+        verdict = verify(config, build_folder=build_folder, **arguments)
+        names = ("passed", "beats_in", "cycles", "seed", "failure")
+        (folder / "verdict.json").write_text(json.dumps({name: getattr(verdict, name) for name in names}))
+
+    folder = Store(build_folder).step(config, step, key, make)
+    standard = type(config)().to_mapping()
+    return {
+        "design": config.design,
+        "parameters": {name: value for name, value in config.to_mapping().items() if value != standard[name]},
+        "on": arguments["on"],
+        "exhaustive": arguments.get("exhaustive", False),
+        **json.loads((folder / "verdict.json").read_text()),
+    }
 
 
 def _describe(row):

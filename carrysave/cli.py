@@ -85,6 +85,9 @@ def _arguments():
     command = add("bench", "benchmarks of docs/benchmarks.md", parent=common)
     command.add_argument("-o", dest="output", type=Path, default=Path("docs/benchmarks.md"))
     command = add("verify", "the long verification campaign; continues where it stopped", parent=common)
+    command.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a dask.distributed scheduler whose workers do the jobs"
+    )
     command.add_argument("-o", dest="output", type=Path, default=Path("docs/verification.md"))
     add("doctor", "which tools were found, and how to get the others", parent=common)
     return parser

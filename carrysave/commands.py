@@ -224,7 +224,7 @@ def _bench(args):
 def _verify(args):
     from .campaign import campaign, write_markdown
 
-    results = campaign(build_folder=args.build, log=_say)
+    results = campaign(build_folder=Path(args.build).resolve(), scheduler=args.scheduler, log=_say)
     write_markdown(results, args.output)
     failed = [row for row in results if not row["passed"]]
     return results, f"{len(results) - len(failed)} passed, {len(failed)} failed", 1 if failed else 0

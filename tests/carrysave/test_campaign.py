@@ -1,8 +1,13 @@
 """The verification campaign: what is planned, that it resumes, what it writes."""
 
+import sys
+
+import pytest
+
 from carrysave.api import configure
 from carrysave.campaign import campaign, plan, write_markdown
 from carrysave.hdl.catalogue import DESIGNS
+from carrysave.models.errors import CarrysaveError
 
 SMALL = {"a_width": 4, "b_width": 5, "b_signed": False, "max_k": 40}
 
@@ -48,3 +53,17 @@ def test_campaign_resumes(build_folder, monkeypatch, tmp_path):
     assert table[0].endswith("| passed |")
     assert "| 512 (all) |" in table[1]
     assert table[1].endswith("| FAILED: bit 3 |")
+
+
+def test_a_scheduler_needs_its_extra(build_folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)  # not installed
+    with pytest.raises(CarrysaveError, match=r"^a scheduler needs the extra dask: pip install 'carrysave\[dask\]'$"):
+        campaign(build_folder=build_folder, jobs=[], scheduler="tcp://127.0.0.1:9")
+
+
+def test_jobs_on_a_cluster(build_folder):
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    jobs = [(configure("mac", **SMALL), {"on": "rtl"})]
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        rows = campaign(build_folder=build_folder, jobs=jobs, scheduler=cluster.scheduler_address)
+    assert rows == campaign(build_folder=build_folder, jobs=jobs)

@@ -1,15 +1,11 @@
-"""Exported Verilog: stable, plain, every processing element once; shared modules and the catalogue."""
+"""Exported Verilog: stable, plain, every processing element once."""
 
 import re
 
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
 
-from carrysave.hdl.catalogue import DESIGNS, UnknownDesign, design
+from carrysave.hdl.catalogue import DESIGNS, design
 from carrysave.hdl.pe import MACPE
-from carrysave.hdl.shared import Shared
 from carrysave.hdl.verilog import module_name, verilog, verilog_of
 from carrysave.models.mac import MACConfig, OPT1Config
 from carrysave.models.systolic import SystolicConfig
@@ -78,77 +74,3 @@ def test_pe_has_no_reset(texts):
 def test_names_that_are_no_identifiers(name):
     with pytest.raises(ValueError, match=r"^a design's name must make a Verilog identifier, "):
         module_name(name)
-
-
-class Inverter(wiring.Component):
-    def __init__(self, width):
-        super().__init__({"x": In(width), "y": Out(width)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.d.comb += self.y.eq(~self.x)
-        return m
-
-
-class Pair(wiring.Component):
-    """Two shared inverters of given widths under one name."""
-
-    x: In(8)
-    y: Out(8)
-
-    def __init__(self, *widths):
-        self.widths = widths
-        super().__init__()
-
-    def elaborate(self, platform):
-        m = Module()
-        value = self.x
-        for index, width in enumerate(self.widths):
-            signature = wiring.Signature({"x": In(width), "y": Out(width)})
-            m.submodules[f"part{index}"] = part = Shared(lambda w=width: Inverter(w), signature, name="inverter")
-            m.d.comb += part.x.eq(value)
-            value = Signal(8)
-            m.d.comb += value.eq(part.y)
-        m.d.comb += self.y.eq(value)
-        return m
-
-
-def test_shared_modules(combinational):
-    text = verilog_of(Pair(8, 8), "pair")
-    assert len(re.findall(r"^module inverter\(", text, re.MULTILINE)) == 1
-    assert len(re.findall(r"^  inverter \w+ \(", text, re.MULTILINE)) == 2
-
-    def circuit(m, x):
-        m.submodules.pair = pair = Pair(8, 8)
-        m.d.comb += pair.x.eq(x)
-        return pair.y
-
-    assert combinational(circuit, [8], [(5,), (250,)]) == [5, 250]
-
-
-@pytest.mark.filterwarnings(
-    "ignore::amaranth.hdl.UnusedElaboratable", "ignore::pytest.PytestUnraisableExceptionWarning"
-)
-def test_shared_modules_that_differ():
-    with pytest.raises(ValueError, match=r"^two different components are placed as the shared module 'inverter'$"):
-        verilog_of(Pair(8, 4), "pair")
-
-
-def test_unknown_design():
-    with pytest.raises(UnknownDesign, match=r"^no design is called 'systolic'; did you mean systolic-os\?$"):
-        design("systolic")
-    with pytest.raises(UnknownDesign, match=r"^no design is called 'zzz'; did you mean mac, opt1, systolic-os\?$"):
-        design("zzz")
-
-
-def test_catalogue_is_whole():
-    for name, entry in DESIGNS.items():
-        assert entry.name == name == entry.config.design
-        assert design(name) is entry
-        config = entry.config()
-        component = entry.component(config)
-        component._MustUse__used = True
-        assert component.latency > 0
-        assert component.initiation_interval == 1
-        assert entry.macs_per_beat(config) == (64 if name == "systolic-os" else 1)
-        assert entry.pe(config) in ("mac_pe", "opt1_pe")
