@@ -98,7 +98,9 @@ DESIGNS = {
             macs_per_beat=lambda config: config.rows * config.cols,
             pe=lambda config: f"{config.pe}_pe",
             source=f"{_TPE}, systolic array, baseline and OPT1",
-            limits=("a tile with K below rows - 1 is followed by bubbles until its rows are drained",),
+            limits=(
+                "tiles end at least `rows` cycles apart: the last step of a tile with K below rows waits for the drain",
+            ),
         ),
     )
 }
