@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from ..models.errors import CarrysaveError
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
-from ..models.systolic import SystolicConfig, systolic_golden, systolic_stimulus
+from ..models.systolic import SystolicConfig
+from ..models.tile import tile_golden, tile_stimulus
 from .mac import MAC, OPT1
 from .systolic import SystolicArray
 
@@ -93,8 +94,8 @@ DESIGNS = {
             title="output-stationary systolic array of MAC or OPT1 PEs",
             config=SystolicConfig,
             component=SystolicArray,
-            golden=systolic_golden,
-            stimulus=systolic_stimulus,
+            golden=tile_golden,
+            stimulus=tile_stimulus,
             macs_per_beat=lambda config: config.rows * config.cols,
             pe=lambda config: f"{config.pe}_pe",
             source=f"{_TPE}, systolic array, baseline and OPT1",

@@ -1,4 +1,4 @@
-"""Matrix products: the golden GEMM, and how one is cut into the tiles of an output-stationary array.
+"""Matrix products: the golden GEMM, and the tile scheduler that cuts one into the beats of an array.
 
 ``C[M, N] = initial + A[M, K] B[K, N]`` in exact integers, held against the accumulator that is to compute it. Only
 the final value is checked: addition modulo ``2 ** acc_width`` gives the right value at the end whatever the partial
@@ -10,7 +10,7 @@ import numpy as np
 from .errors import ConfigError
 from .integer import wrap
 
-__all__ = ["from_beats", "gemm", "gemm_for", "tiles", "to_beats"]
+__all__ = ["from_beats", "gemm", "gemm_for", "multiply", "tiles", "to_beats"]
 
 _FLOAT_EXACT = 1 << 53  # float64 holds every integer up to here, so sums below it are exact in whatever order BLAS adds
 
@@ -80,7 +80,7 @@ def gemm(a, b, *, acc_width=32, signed=True, overflow="refuse", max_k=None, init
 
 
 def gemm_for(config, a, b):
-    """The product as the array of a :class:`~carrysave.models.systolic.SystolicConfig` computes it; see :func:`gemm`.
+    """The product as the array of a :class:`~carrysave.models.tile.TileConfig` computes it; see :func:`gemm`.
 
     Raises
     ------
@@ -125,14 +125,14 @@ def to_beats(config, a, b):
 
     Parameters
     ----------
-    config : :class:`~carrysave.models.systolic.SystolicConfig`
+    config : :class:`~carrysave.models.tile.TileConfig` or another with ``schedule`` and ``collect``
     a : array of integers, shape (M, K)
     b : array of integers, shape (K, N)
 
     Returns
     -------
     array of ``config.i.dtype``
-        K beats a tile, ``last`` set in the last; tiles in the order of :func:`tiles`.
+        In the order of the configuration's ``schedule``.
 
     Raises
     ------
@@ -146,15 +146,7 @@ def to_beats(config, a, b):
         raise ConfigError(f"matrices to stream must not be empty: a is {a.shape!r}, b is {b.shape!r}")
     if k > config.max_k and config.overflow == "refuse":
         raise ConfigError(f"a reduction of {k} products exceeds max_k = {config.max_k}")
-    down, across = _grid(config, m, n)
-    a = np.pad(a, ((0, down * config.rows - m), (0, 0))).reshape(down, config.rows, k)
-    b = np.pad(b, ((0, 0), (0, across * config.cols - n))).reshape(k, across, config.cols)
-    beats = config.i.zeros(down * across * k)
-    shaped = beats.reshape(down, across, k)
-    shaped["a"] = a.transpose(0, 2, 1)[:, np.newaxis]
-    shaped["b"] = b.transpose(1, 0, 2)[np.newaxis]
-    shaped["last"][:, :, -1] = 1
-    return beats
+    return config.schedule(a, b)
 
 
 def from_beats(config, beats, m, n):
@@ -162,9 +154,8 @@ def from_beats(config, beats, m, n):
 
     Parameters
     ----------
-    config : :class:`~carrysave.models.systolic.SystolicConfig`
+    config : as in :func:`to_beats`
     beats : array of ``config.o.dtype``
-        ``rows`` beats a tile.
     m, n : :class:`int`
         Shape of C.
 
@@ -177,19 +168,54 @@ def from_beats(config, beats, m, n):
     ConfigError
         If the number of beats, or the place of ``last`` among them, is not what C's shape asks for.
     """
-    down, across = _grid(config, m, n)
-    want = down * across * config.rows
-    if len(beats) != want:
-        raise ConfigError(f"a product of {m} by {n} is {want} output beats of this array, not {len(beats)}")
-    ends = np.arange(1, want + 1) % config.rows == 0
-    if (beats["last"] != ends).any():
-        raise ConfigError(f"output beat {int(np.argmax(beats['last'] != ends))} has last set wrongly")
-    c = beats["c"].reshape(down, across, config.rows, config.cols).transpose(0, 2, 1, 3)
-    return np.ascontiguousarray(c.reshape(down * config.rows, across * config.cols)[:m, :n])
+    return config.collect(beats, m, n)
 
 
-def _grid(config, m, n):
-    return -(-m // config.rows), -(-n // config.cols)
+def multiply(config, a, b, execute, *, initial=None):
+    """``initial + a @ b`` on an array, of any shape: the tile scheduler that the simulator and the host link share.
+
+    A reduction longer than ``max_k`` is split; the parts, and ``initial``, are added here.
+
+    Parameters
+    ----------
+    config : as in :func:`to_beats`
+    a : array of integers, shape (M, K)
+    b : array of integers, shape (K, N)
+    execute : callable
+        From input beats to output beats: a simulation, a host link or a golden model. Called once.
+    initial : array of integers, optional
+        Broadcast to (M, N).
+
+    Returns
+    -------
+    ``int64`` array of shape (M, N)
+
+    Raises
+    ------
+    ConfigError
+        As :func:`to_beats`, and if ``initial`` does not broadcast or the sum does not fit 63 bits.
+    """
+    a, b = _operands(config, a, b)
+    (m, k), n = a.shape, b.shape[1]
+    # Where sums may wrap around, the whole reduction stays in the array, which wraps once at its own width.
+    step = k if config.overflow == "wrap" else config.max_k
+    parts = [to_beats(config, a[:, low : low + step], b[low : low + step]) for low in range(0, max(k, 1), max(step, 1))]
+    outputs = execute(np.concatenate(parts))
+    count, rest = divmod(len(outputs), len(parts))
+    if rest:
+        raise ConfigError(f"{len(parts)} parts of a reduction cannot answer with {len(outputs)} output beats")
+    bound = k * _magnitude(a) * _magnitude(b)
+    total = sum(from_beats(config, outputs[i * count : (i + 1) * count], m, n) for i in range(len(parts)))
+    if initial is None:
+        return total
+    initial = _integers("initial", initial)
+    if bound + _magnitude(initial) >= 1 << 63:
+        raise ConfigError("initial is so large that the sum may not fit 63 bits")
+    try:
+        total = total + np.broadcast_to(initial, total.shape)
+    except ValueError:
+        raise ConfigError(f"initial of shape {initial.shape!r} does not broadcast to {total.shape!r}") from None
+    return wrap(total, config.acc_width, config.result_signed) if config.overflow == "wrap" else total
 
 
 def _operands(config, a, b):

@@ -7,7 +7,8 @@ import pytest
 
 from carrysave.models.errors import ConfigError
 from carrysave.models.gemm import from_beats, gemm, gemm_for, tiles, to_beats
-from carrysave.models.systolic import SystolicConfig, systolic_golden
+from carrysave.models.systolic import SystolicConfig
+from carrysave.models.tile import tile_golden
 
 
 def naive_gemm(a, b):
@@ -156,7 +157,7 @@ def test_beats_round_trip(config, m, k, n):
             assert beat["a"][r] == (a[rows.start + r, 0] if rows.start + r < m else 0)
         for c in range(config.cols):
             assert beat["b"][c] == (b[0, cols.start + c] if cols.start + c < n else 0)
-    out = systolic_golden(config, beats)
+    out = tile_golden(config, beats)
     c = from_beats(config, out, m, n)
     assert (c == gemm_for(config, a, b)).all()
     if config.overflow == "refuse":
@@ -186,7 +187,7 @@ def test_empty_refused():
 
 def test_wrong_output_refused():
     config = SystolicConfig(rows=2, cols=2, max_k=4)
-    out = systolic_golden(config, to_beats(config, ONES, ONES))
+    out = tile_golden(config, to_beats(config, ONES, ONES))
     with pytest.raises(ConfigError, match=r"^a product of 3 by 2 is 4 output beats of this array, not 2$"):
         from_beats(config, out, 3, 2)
     out["last"] = [1, 0]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from carrysave.models.errors import ConfigError
-from carrysave.models.systolic import SystolicConfig, systolic_cycles, systolic_golden, systolic_stimulus
+from carrysave.models.systolic import SystolicConfig, systolic_cycles
+from carrysave.models.tile import tile_golden, tile_stimulus
 
 CONFIGS = [
     SystolicConfig(rows=4, cols=3),
@@ -33,28 +34,28 @@ def naive_golden(config, beats):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.canonical())
 def test_golden(config):
-    beats = systolic_stimulus(config, np.random.default_rng(3), 300)
-    out = systolic_golden(config, beats)
+    beats = tile_stimulus(config, np.random.default_rng(3), 300)
+    out = tile_golden(config, beats)
     assert [(beat["c"].tolist(), int(beat["last"])) for beat in out] == naive_golden(config, beats)
 
 
 def test_unfinished_tile_gives_nothing():
     config = SystolicConfig(rows=2, cols=2)
     beats = config.i.beats(a=[[1, 2]], b=[[3, 4]], last=[0])
-    assert len(systolic_golden(config, beats)) == 0
-    assert len(systolic_golden(config, beats[:0])) == 0
+    assert len(tile_golden(config, beats)) == 0
+    assert len(tile_golden(config, beats[:0])) == 0
 
 
 def test_too_long_a_tile():
     config = SystolicConfig(rows=1, cols=1, max_k=2)
     beats = config.i.beats(a=[[1]] * 3, b=[[1]] * 3, last=[0, 0, 1])
     with pytest.raises(ConfigError, match=r"^a reduction of 3 products exceeds max_k = 2$"):
-        systolic_golden(config, beats)
+        tile_golden(config, beats)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.canonical())
 def test_stimulus(config):
-    beats = systolic_stimulus(config, np.random.default_rng(9), 400)
+    beats = tile_stimulus(config, np.random.default_rng(9), 400)
     assert len(beats) == 400
     assert beats["last"][-1] == 1
     config.i.check(beats)
@@ -62,7 +63,7 @@ def test_stimulus(config):
     for x in (a_field.minimum, a_field.maximum):
         for y in (b_field.minimum, b_field.maximum):
             assert ((beats["a"] == x).all(axis=1) & (beats["b"] == y).all(axis=1)).any()
-    assert (systolic_stimulus(config, np.random.default_rng(9), 400) == beats).all()
+    assert (tile_stimulus(config, np.random.default_rng(9), 400) == beats).all()
 
 
 def test_payload_shapes():

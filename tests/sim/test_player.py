@@ -5,7 +5,8 @@ import pytest
 
 from carrysave.models.errors import ConfigError
 from carrysave.models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
-from carrysave.models.systolic import SystolicConfig, systolic_golden, systolic_stimulus
+from carrysave.models.systolic import SystolicConfig
+from carrysave.models.tile import tile_golden, tile_stimulus
 from carrysave.sim.player import play
 
 CONFIG = MACConfig.from_mapping({"width": 4, "max_k": 64})
@@ -35,10 +36,10 @@ def test_icarus_plays_the_same(store, beats, icarus):
 
 
 def test_array_wide_payloads(store):
-    beats = systolic_stimulus(SMALL_ARRAY, np.random.default_rng(1), 500)
+    beats = tile_stimulus(SMALL_ARRAY, np.random.default_rng(1), 500)
     played = play(SMALL_ARRAY, beats, store=store, stalls=3)
     assert played.passed, played.first_mismatch
-    assert np.array_equal(played.outputs, systolic_golden(SMALL_ARRAY, beats))
+    assert np.array_equal(played.outputs, tile_golden(SMALL_ARRAY, beats))
 
 
 def test_unchecked_run_records_what_comes(store, beats):

@@ -7,7 +7,8 @@ import pytest
 
 from carrysave.models.errors import ConfigError
 from carrysave.models.gemm import from_beats, to_beats
-from carrysave.models.systolic import SystolicConfig, systolic_golden
+from carrysave.models.systolic import SystolicConfig
+from carrysave.models.tile import tile_golden
 from carrysave.workloads.digits import (
     DigitsNetwork,
     WorkloadError,
@@ -91,7 +92,7 @@ def test_logits_through_tiles_of_an_array(trained):
     config = SystolicConfig(rows=8, cols=8, max_k=64)
 
     def gemm(a, b):
-        return from_beats(config, systolic_golden(config, to_beats(config, a, b)), len(a), b.shape[1])
+        return from_beats(config, tile_golden(config, to_beats(config, a, b)), len(a), b.shape[1])
 
     logits = network.logits(split.test_images, gemm)
     assert (logits == network.logits(split.test_images)).all()
