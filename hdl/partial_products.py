@@ -22,6 +22,7 @@ __all__ = [
     "digits_to_word",
     "minimal_digits",
     "product_constant",
+    "row_top",
 ]
 
 SELECT_PS = 140  # from a select line to a row's dot
@@ -163,6 +164,11 @@ def digits_from_word(word, is_signed):
     return digits
 
 
+def row_top(b_width, b_signed):
+    """Column of a row's sign dot: a multiple of two reaches one bit further than b; the dot is inverted."""
+    return b_width if b_signed else b_width + 1
+
+
 def digit_rows(m, heap, digits, b, b_signed, *, arrivals_ps=None):
     """Add the rows ``digit * b`` to a heap.
 
@@ -177,8 +183,7 @@ def digit_rows(m, heap, digits, b, b_signed, *, arrivals_ps=None):
         When each digit's select lines arrive, against ``b`` at 0; like ``b`` without.
     """
     extended = [*b, b[-1] if b_signed else Const(0)]
-    # A multiple of two reaches one bit further than b; its sign bit has negative weight and is inverted.
-    top = len(b) if b_signed else len(b) + 1
+    top = row_top(len(b), b_signed)
     for i, digit in enumerate(digits):
         named, arrival_ps = _namer(m, f"row{i}"), arrivals_ps[i] if arrivals_ps else 0
         dot, carry = digit.lowest(b[0])
@@ -212,7 +217,7 @@ def and_array(m, heap, a, b, a_signed, b_signed):
 def product_constant(partial_products, a_width, a_signed, b_width, b_signed):
     """What the dots sum to beyond ``a * b``, the same in every step; a non-negative integer."""
     if partial_products == "booth":
-        top = b_width if b_signed else b_width + 1
+        top = row_top(b_width, b_signed)
         return sum(1 << 2 * i + top for i in range(digit_count(a_width, a_signed)))
     negative = [(a_width - 1, j) for j in range(b_width - b_signed)] if a_signed else []
     negative += [(i, b_width - 1) for i in range(a_width - a_signed)] if b_signed else []

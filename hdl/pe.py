@@ -1,19 +1,21 @@
-"""Processing elements: MAC, with a resolved accumulator, and OPT1, with one in carry-save form.
+"""Processing elements: MAC, with a resolved accumulator, OPT1, with one in carry-save form, and OPT2, digit by digit.
 
-Both hold their operands in registers, pass them on, and never stall: a bubble is a pair of zero operands. Neither resets
-nor enables anything; ``clear`` drops the previous sum as the first product of a new one is added.
+They hold their operands in registers, pass them on, and never stall: a bubble is a pair of zero operands. None resets
+or enables anything; ``clear`` drops the previous sum as the first product of a new one is added. With ``pe_lanes`` of a
+configuration a PE adds up that many products a cycle; with ``broadcast`` operand a comes from a register of the whole row.
 
 The accumulator gathers ``product_constant`` (see :mod:`carrysave.hdl.partial_products`) with every cycle, bubbles
 included; :class:`Correction` runs along and gives what to add to the final sum.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .adder import prefix_add
 from .bit_heap import AND_PS, BitHeap
 from .partial_products import (
+    BoothDigit,
     and_array,
     booth_digits,
     digit_count,
@@ -22,19 +24,23 @@ from .partial_products import (
     digits_to_word,
     minimal_digits,
     product_constant,
+    row_top,
 )
 from .shared import Shared
 
 __all__ = [
     "MACPE",
     "OPT1PE",
+    "OPT2PE",
     "Correction",
     "carry_columns",
     "encode_operand",
+    "encode_weight",
     "operand_width",
     "place_correction",
     "place_pe",
     "step_constant",
+    "temporal",
 ]
 
 # From an operand register through the encoder to a digit's select lines; what each further digit takes with a carry.
@@ -43,38 +49,83 @@ ENCODE_CARRY_PS = 40
 
 
 def operand_width(config):
-    """Bits in which operand a reaches a PE: itself, or three bits a digit with ``encode="edge"``."""
-    return 3 * digit_count(config.a_width, config.a_signed) if config.encode == "edge" else config.a_width
+    """Bits in which the a operands reach a PE.
+
+    For each lane the operand itself, or three bits a digit with ``encode="edge"``; one digit with OPT2.
+    """
+    if temporal(config):
+        return 3 * config.pe_lanes
+    lane = 3 * digit_count(config.a_width, config.a_signed) if config.encode == "edge" else config.a_width
+    return lane * config.pe_lanes
+
+
+def temporal(config):
+    """Whether the bit weights of operand a follow one another in time."""
+    return getattr(config, "pe", None) == "opt2"
 
 
 def encode_operand(m, config, a, name="edge"):
-    """Operand a as it reaches a PE; the encoder is here with ``encode="edge"``."""
+    """The a operands of all lanes as they reach a PE; the encoders are here with ``encode="edge"``."""
     if config.encode == "pe":
         return a
-    return digits_to_word(minimal_digits(m, a, config.a_signed, name=name))
+    return Cat(
+        digits_to_word(minimal_digits(m, lane, config.a_signed, name=f"{name}{index}_"))
+        for index, lane in enumerate(_lanes(config, a))
+    )
+
+
+def encode_weight(m, config, a, weight, name="edge"):
+    """The digits of one bit weight of the a operands of all lanes, as they reach an OPT2 PE.
+
+    Parameters
+    ----------
+    a : value
+        Raw bits, zero in a bubble.
+    weight : value
+        One-hot, one bit a digit of an operand.
+    """
+    lines = []
+    for index, lane in enumerate(_lanes(config, a)):
+        digits = booth_digits(m, lane, config.a_signed, name=f"{name}{index}_")
+        for part in ("neg", "one", "two"):
+            lines.append((Cat(getattr(digit, part) for digit in digits) & weight).any())
+    return Cat(lines)
+
+
+def _lanes(config, word):
+    width = len(word) // config.pe_lanes
+    return [word[width * lane : width * (lane + 1)] for lane in range(config.pe_lanes)]
 
 
 def step_constant(config):
-    """What the accumulator gathers beyond the product in every cycle, modulo ``2 ** acc_width``."""
-    return product_constant(
-        config.partial_products, config.a_width, config.a_signed, config.b_width, config.b_signed
-    ) % (1 << config.acc_width)
-
-
-def _add_product(m, heap, config, a, b, recode):
-    if config.partial_products == "and":
-        and_array(m, heap, a, b, config.a_signed, config.b_signed)
-    elif config.encode == "edge":
-        digit_rows(m, heap, digits_from_word(a, config.a_signed), b, config.b_signed)
+    """What the accumulator gathers beyond the products in every cycle, modulo ``2 ** acc_width``."""
+    if temporal(config):
+        constant = 1 << row_top(config.b_width, config.b_signed)
     else:
-        digits = recode(m, a, config.a_signed)
-        step_ps = 0 if recode is booth_digits else ENCODE_CARRY_PS
-        arrivals_ps = [ENCODE_PS + step_ps * i for i in range(len(digits))]
-        digit_rows(m, heap, digits, b, config.b_signed, arrivals_ps=arrivals_ps)
+        constant = product_constant(
+            config.partial_products, config.a_width, config.a_signed, config.b_width, config.b_signed
+        )
+    return constant * config.pe_lanes % (1 << config.acc_width)
+
+
+def _add_products(m, heap, config, a, b, recode):
+    for lane_a, lane_b in zip(_lanes(config, a), _lanes(config, b), strict=True):
+        if temporal(config):
+            neg, one, two = lane_a
+            digit_rows(m, heap, [BoothDigit(neg=neg, one=one, two=two, sign=neg)], lane_b, config.b_signed)
+        elif config.partial_products == "and":
+            and_array(m, heap, lane_a, lane_b, config.a_signed, config.b_signed)
+        elif config.encode == "edge":
+            digit_rows(m, heap, digits_from_word(lane_a, config.a_signed), lane_b, config.b_signed)
+        else:
+            digits = recode(m, lane_a, config.a_signed)
+            step_ps = 0 if recode is booth_digits else ENCODE_CARRY_PS
+            arrivals_ps = [ENCODE_PS + step_ps * i for i in range(len(digits))]
+            digit_rows(m, heap, digits, lane_b, config.b_signed, arrivals_ps=arrivals_ps)
 
 
 class _PE(wiring.Component):
-    """Operand registers, common to both PEs."""
+    """Operand registers, common to all PEs."""
 
     def __init__(self, config):
         self._config = config
@@ -82,21 +133,26 @@ class _PE(wiring.Component):
 
     @staticmethod
     def _ports(config, state):
-        width = operand_width(config)
+        width, b_width = operand_width(config), config.b_width * config.pe_lanes
+        passed = {} if config.broadcast else {"a_o": Out(width)}
         return wiring.Signature({
             "a": In(width),
-            "b": In(config.b_width),
+            "b": In(b_width),
             "clear": In(1),
-            "a_o": Out(width),
-            "b_o": Out(config.b_width),
+            **passed,
+            "b_o": Out(b_width),
             **state,
         })  # fmt: skip
 
     def _operands(self, m):
-        a = Signal(len(self.a), name="a_r", reset_less=True)
         b = Signal(len(self.b), name="b_r", reset_less=True)
-        m.d.sync += [a.eq(self.a), b.eq(self.b)]
-        m.d.comb += [self.a_o.eq(a), self.b_o.eq(b)]
+        m.d.sync += b.eq(self.b)
+        m.d.comb += self.b_o.eq(b)
+        if self._config.broadcast:
+            return self.a, b
+        a = Signal(len(self.a), name="a_r", reset_less=True)
+        m.d.sync += a.eq(self.a)
+        m.d.comb += self.a_o.eq(a)
         return a, b
 
 
@@ -110,11 +166,12 @@ class MACPE(_PE):
     Members
     -------
     a, b : ``In``
-        Operands, raw bits; ``a`` as :func:`encode_operand` gives it.
+        Operands of all lanes, raw bits; ``a`` as :func:`encode_operand` gives it. With ``broadcast`` ``a`` comes straight
+        from a register, one cycle later than ``b``.
     clear : ``In(1)``
         The product of the operands *now in the registers* begins a new sum.
     a_o, b_o : ``Out``
-        Operands, one cycle later.
+        Operands, one cycle later; no ``a_o`` with ``broadcast``.
     acc : ``Out(acc_width)``
         Sum of the products up to the last cycle, plus the constant once a cycle.
     """
@@ -130,7 +187,7 @@ class MACPE(_PE):
         acc = Signal(len(self.acc), name="acc_r", reset_less=True)
         heap = BitHeap(m, width=len(acc))
         # Where the adder takes most of the time, the smaller rows are worth the slower encoder.
-        _add_product(m, heap, self._config, a, b, minimal_digits)
+        _add_products(m, heap, self._config, a, b, minimal_digits)
         heap.add_word(acc & (~self.clear).replicate(len(acc)), AND_PS)
         # The low columns arrive so early that a carry ripples through them before the others are there.
         rest = heap.reduce(lambda column: 2 * column >= self._config.a_width + self._config.b_width)
@@ -142,24 +199,70 @@ class MACPE(_PE):
 
 
 def carry_columns(config):
-    """Columns in which OPT1's carry word has a bit, ascending.
+    """Columns in which a carry-save accumulator's carry word has a bit, ascending.
 
     ``carry_spacing_low`` counts through the columns that partial products reach, ``carry_spacing`` above them. Where there
     is no such bit, the carry ripples on within the cycle. At both ends of the product columns are low and ripple in any
     case: there the carry word has no bits.
     """
-    product = config.a_width + config.b_width
-    low = range(3 + config.carry_spacing_low, product - 1, config.carry_spacing_low)
+    # What several lanes carry into the columns above one product keeps those high, too.
+    extra = (config.pe_lanes - 1).bit_length()
+    if temporal(config):
+        product, first = config.b_width + 1 + extra, 1
+    else:
+        product, first = config.a_width + config.b_width + extra, 3
+    low = range(first + config.carry_spacing_low, min(product - 1, config.acc_width), config.carry_spacing_low)
     high = range(product, config.acc_width, config.carry_spacing)
     return [*low, *high]
 
 
-class OPT1PE(_PE):
+class _CarrySavePE(_PE):
+    """Accumulator of a sum word and a carry word; the products enter the same compressor."""
+
+    _shifts = False
+
+    @classmethod
+    def ports(cls, config):
+        """Signature for a configuration."""
+        shift = {"shift": In(1)} if cls._shifts else {}
+        return cls._ports(config, {**shift, "s": Out(config.acc_width), "c": Out(len(carry_columns(config)))})
+
+    def _feedback(self, heap, s, c, positions):
+        """Add what the accumulator keeps: nothing with ``clear``, four times itself with ``shift``."""
+        keep = ~(self.clear | self.shift) if self._shifts else ~self.clear
+        for word, columns in ((s, range(len(s))), (c, positions)):
+            dots = {column: word[index] & keep for index, column in enumerate(columns)}
+            if self._shifts:
+                for index, column in enumerate(columns):
+                    moved = word[index] & self.shift
+                    dots[column + 2] = dots[column + 2] | moved if column + 2 in dots else moved
+            for column, dot in dots.items():
+                heap.add(column, dot, AND_PS)
+
+    def elaborate(self, platform):
+        m = Module()
+        a, b = self._operands(m)
+        positions = carry_columns(self._config)
+        s = Signal(len(self.s), name="s_r", reset_less=True)
+        c = Signal(len(self.c), name="c_r", reset_less=True)
+        heap = BitHeap(m, width=len(s))
+        _add_products(m, heap, self._config, a, b, booth_digits)
+        self._feedback(heap, s, c, positions)
+        rest = heap.reduce(lambda column: column in positions)
+        for column, dots in enumerate(rest):
+            m.d.sync += s[column].eq(dots[0][1] if dots else 0)
+        for index, column in enumerate(positions):
+            m.d.sync += c[index].eq(rest[column][1][1] if len(rest[column]) == 2 else 0)
+        m.d.comb += [self.s.eq(s), self.c.eq(c)]
+        return m
+
+
+class OPT1PE(_CarrySavePE):
     """PE with a carry-save accumulator: no carry is propagated further than to the next bit of the carry word.
 
     Parameters
     ----------
-    config : :class:`~carrysave.models.mac.OPT1Config`
+    config : :class:`~carrysave.models.mac.OPT1Config` or another with its parameters
 
     Members
     -------
@@ -171,41 +274,41 @@ class OPT1PE(_PE):
         Bits of the carry word, lowest column first. Sum and carry word together are what ``acc`` of :class:`MACPE` is.
     """
 
-    @classmethod
-    def ports(cls, config):
-        """Signature for a configuration."""
-        return cls._ports(config, {"s": Out(config.acc_width), "c": Out(len(carry_columns(config)))})
 
-    def elaborate(self, platform):
-        m = Module()
-        a, b = self._operands(m)
-        positions = carry_columns(self._config)
-        s = Signal(len(self.s), name="s_r", reset_less=True)
-        c = Signal(len(self.c), name="c_r", reset_less=True)
-        heap = BitHeap(m, width=len(s))
-        _add_product(m, heap, self._config, a, b, booth_digits)
-        heap.add_word(s & (~self.clear).replicate(len(s)), AND_PS)
-        carries = c & (~self.clear).replicate(len(c))
-        for index, column in enumerate(positions):
-            heap.add(column, carries[index], AND_PS)
-        rest = heap.reduce(lambda column: column in positions)
-        for column, dots in enumerate(rest):
-            m.d.sync += s[column].eq(dots[0][1] if dots else 0)
-        for index, column in enumerate(positions):
-            m.d.sync += c[index].eq(rest[column][1][1] if len(rest[column]) == 2 else 0)
-        m.d.comb += [self.s.eq(s), self.c.eq(c)]
-        return m
+class OPT2PE(_CarrySavePE):
+    """PE that works on one bit weight of operand a at a time: as many narrow rows as lanes, all of the same weight.
+
+    The shift by the bit weight has left the reduction over K: between two bit weights, the most significant first, the
+    accumulator is fed back shifted by one digit.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.matrix.MatrixConfig`
+
+    Members
+    -------
+    a : ``In``
+        One digit of each lane, as :func:`encode_weight` gives it.
+    shift : ``In(1)``
+        The operands now in the registers are the first ones of the next lower bit weight.
+    b, clear, a_o, b_o, s, c
+        As in :class:`OPT1PE`.
+    """
+
+    _shifts = True
 
 
 class Correction(wiring.Component):
     """Minus what the accumulators gather beyond the products: cycles since ``clear`` times the step's constant.
 
-    One serves all PEs that start and end together.
+    One serves all PEs that start and end together. With OPT2 it is shifted as they are.
 
     Members
     -------
     clear : ``In(1)``
         As the PE's.
+    shift : ``In(1)``
+        As the PE's; OPT2 only.
     last : ``In(1)``
         The operands now in the PE's registers end the reduction.
     correction : ``Out(acc_width)``
@@ -219,7 +322,8 @@ class Correction(wiring.Component):
     @staticmethod
     def ports(config):
         """Signature for a configuration."""
-        return wiring.Signature({"clear": In(1), "last": In(1), "correction": Out(config.acc_width)})
+        shift = {"shift": In(1)} if temporal(config) else {}
+        return wiring.Signature({"clear": In(1), **shift, "last": In(1), "correction": Out(config.acc_width)})
 
     def elaborate(self, platform):
         m = Module()
@@ -232,7 +336,10 @@ class Correction(wiring.Component):
             Signal(self._config.acc_width - zeros, name=name, reset_less=True)
             for name in ("running", "held", "following")
         )
-        m.d.comb += following.eq((running & (~self.clear).replicate(len(running))) - (constant >> zeros))
+        kept = running & (~self.clear).replicate(len(running))
+        if temporal(self._config):
+            kept = Mux(self.shift, kept << 2, kept)
+        m.d.comb += following.eq(kept - (constant >> zeros))
         m.d.sync += running.eq(following)
         with m.If(self.last):
             m.d.sync += held.eq(following)
@@ -241,8 +348,8 @@ class Correction(wiring.Component):
 
 
 def place_pe(config, kind):
-    """A PE of the kind ``"mac"`` or ``"opt1"`` as the shared module ``mac_pe`` or ``opt1_pe``."""
-    component = {"mac": MACPE, "opt1": OPT1PE}[kind]
+    """A PE of the kind ``"mac"``, ``"opt1"`` or ``"opt2"`` as the shared module ``mac_pe``, ``opt1_pe`` or ``opt2_pe``."""
+    component = {"mac": MACPE, "opt1": OPT1PE, "opt2": OPT2PE}[kind]
     return Shared(lambda: component(config), component.ports(config), name=f"{kind}_pe")
 
 

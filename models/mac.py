@@ -34,6 +34,11 @@ class ProductConfig(Config):
 
     shorthands: ClassVar[dict] = {"width": ("a_width", "b_width"), "signed": ("a_signed", "b_signed")}
 
+    #: Products that one processing element adds up in a cycle.
+    pe_lanes: ClassVar[int] = 1
+    #: Operand a reaches all processing elements of a row at once, from one register, and not from neighbour to neighbour.
+    broadcast: ClassVar[bool] = False
+
     a_width: int = parameter(8, "bits of operand a, the one that is recoded into digits", legal=(4, 16))
     b_width: int = parameter(8, "bits of operand b, whose multiples the digits select", legal=(4, 16))
     a_signed: bool = parameter(True, "a is two's complement")
