@@ -132,7 +132,7 @@ def energy(config, beats, netlist, *, store, timing=None, simulator="gates"):
     EnergyError, SimulationError
         If an output differs: names the first.
     """
-    macs = len(beats) * design(config.design).macs_per_beat(config)
+    macs = design(config.design).macs(config, beats)
     if simulator == "gates":
         run = play_gates(config, beats, netlist, store=store)
         return Energy(

@@ -4,8 +4,10 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 
+from ..models.cube import CubeConfig
 from ..models.errors import CarrysaveError
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
+from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .mac import MAC, OPT1
@@ -40,13 +42,15 @@ class Design:
     stimulus : callable
         ``stimulus(config, rng, count) -> beats``, directed corners first.
     macs_per_beat : callable
-        From a configuration to the multiply-accumulates that one input beat stands for.
+        From a configuration to the multiply-accumulates that one input beat stands for, on average.
     pe : callable
         From a configuration to the name of the module that is the processing element in the exported Verilog.
     source : :class:`str`
         Paper and section.
     limits : tuple of :class:`str`
         Known limits, one sentence each.
+    macs_of_beats : callable, optional
+        ``macs_of_beats(config, beats)``, where not every beat stands for the same number of multiply-accumulates.
     """
 
     title: str
@@ -58,6 +62,13 @@ class Design:
     pe: Callable
     source: str
     limits: tuple = ()
+    macs_of_beats: Callable | None = None
+
+    def macs(self, config, beats):
+        """Multiply-accumulates that some input beats stand for."""
+        if self.macs_of_beats:
+            return self.macs_of_beats(config, beats)
+        return round(len(beats) * self.macs_per_beat(config))
 
     @property
     def name(self):
@@ -101,6 +112,31 @@ DESIGNS = {
             source=f"{_TPE}, systolic array, baseline and OPT1",
             limits=(
                 "tiles end at least `rows` cycles apart: the last step of a tile with K below rows waits for the drain",
+            ),
+        ),
+        Design(
+            title="3D cube of MAC or OPT1 PEs, each a dot product of several lanes",
+            config=CubeConfig,
+            component=SystolicArray,
+            golden=tile_golden,
+            stimulus=tile_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols * config.lanes,
+            pe=lambda config: f"{config.pe}_pe",
+            source=f"{_TPE}, 3D cube, baseline and OPT1",
+            limits=("K is padded with zeros to a multiple of `lanes`", "tiles end at least `rows` cycles apart"),
+        ),
+        Design(
+            title="2D matrix of MAC, OPT1 or OPT2 PEs with a broadcast operand",
+            config=MatrixConfig,
+            component=SystolicArray,
+            golden=matrix_golden,
+            stimulus=matrix_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols * config.lanes / config.bit_weights,
+            pe=lambda config: f"{config.pe}_pe",
+            source=f"{_TPE}, 2D matrix, baseline, OPT1 and OPT2",
+            limits=(
+                "with opt2 a tile is sent once for each bit weight, so operands are read that often",
+                "tiles end at least `rows` cycles apart",
             ),
         ),
     )

@@ -1,4 +1,8 @@
-"""Output-stationary systolic array: the grid of PEs with its edges, and the design with streams around it."""
+"""Output-stationary arrays: the grid of PEs with its edges, and the design with streams around it.
+
+Systolic array, 3D cube and 2D matrix are one grid: PEs of one lane or of several, operand A handed on from PE to PE or
+broadcast along a row.
+"""
 
 from itertools import pairwise
 
@@ -8,7 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from .final_adder import place_final_adder
 from .layout import payload_layout
-from .pe import carry_columns, encode_operand, place_correction, place_pe
+from .pe import carry_columns, encode_operand, encode_weight, place_correction, place_pe, temporal
 from .shared import Shared
 
 __all__ = ["PulseTrain", "SystolicArray", "SystolicGrid"]
@@ -66,8 +70,9 @@ def _place_train(m, name, pulse, length, kind):
 class SystolicGrid(wiring.Component):
     """Rows and columns of PEs, operand skew, drain and final adders; nothing in it ever waits.
 
-    PE (r, c) works r + c cycles behind PE (0, 0). The PEs of a column finish one a cycle, so that one multiplexer and one
-    final adder serve a column; the columns' results are delayed to make whole rows.
+    PE (r, c) works r + c cycles behind PE (0, 0), or r cycles where operand A is broadcast along the row. The PEs of a
+    column finish one a cycle, so that one multiplexer and one final adder serve a column; the columns' results are
+    delayed to make whole rows.
 
     Parameters
     ----------
@@ -76,9 +81,13 @@ class SystolicGrid(wiring.Component):
     Members
     -------
     a, b : ``In``
-        A column of A and a row of B, raw bits; all zero in a bubble.
+        A step of K: what goes to each row and to each column, raw bits of all lanes; all zero in a bubble.
     first, last : ``In(1)``
         This step begins a tile, ends one. Two steps with ``last`` are at least ``rows`` cycles apart.
+    weight : ``In(bit_weights)``
+        OPT2 only: the bit weight of the step, one-hot.
+    shift : ``In(1)``
+        OPT2 only: this step is the first of a bit weight other than a tile's first.
     c : ``Out``
         A row of C, raw bits.
     valid : ``Out(1)``
@@ -94,11 +103,13 @@ class SystolicGrid(wiring.Component):
     @staticmethod
     def ports(config):
         """Signature for a configuration."""
+        passes = {"weight": In(config.bit_weights), "shift": In(1)} if temporal(config) else {}
         return wiring.Signature({
-            "a": In(data.ArrayLayout(config.a_width, config.rows)),
-            "b": In(data.ArrayLayout(config.b_width, config.cols)),
+            "a": In(data.ArrayLayout(config.a_width * config.lanes, config.rows)),
+            "b": In(data.ArrayLayout(config.b_width * config.lanes, config.cols)),
             "first": In(1),
             "last": In(1),
+            **passes,
             "c": Out(data.ArrayLayout(config.acc_width, config.cols)),
             "valid": Out(1),
             "tile_end": Out(1),
@@ -107,65 +118,92 @@ class SystolicGrid(wiring.Component):
     @property
     def latency(self):
         """Cycles from ``last`` to the first row: operand register, accumulator, final adder, result, and the skew."""
-        return self.config.cols + 3
+        return self.config.latency - 1
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
         rows, cols = config.rows, config.cols
-        carries = carry_columns(config) if config.pe == "opt1" else ()
+        carries = () if config.pe == "mac" else carry_columns(config)
+        # Cycles by which the last column is behind the first.
+        skew = 0 if config.broadcast else cols - 1
 
-        started, ended = Signal(), Signal()
+        started, ended, shifted = Signal(), Signal(), Signal()
         m.d.sync += [started.eq(self.first), ended.eq(self.last)]
         # Row r clears r cycles after row 0, column c drains c cycles after column 0.
         first = [self.first, started, *Signal(max(rows - 2, 0), name="first_r")][:rows]
-        drain = [ended, *Signal(cols + rows, name="drain_r")]
-        for train in (first, drain):
-            m.d.sync += [later.eq(earlier) for earlier, later in pairwise(train) if later is not started]
-        clear = [_place_train(m, f"clear_{r}", first[r], cols, "clear") for r in range(rows)]
-        select = [_place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(cols)]
+        drain = [ended, *Signal(skew + 1 + rows, name="drain_r")]
+        trains = [first, drain]
+        clear = [_place_train(m, f"clear_{r}", first[r], skew + 1, "clear") for r in range(rows)]
+        select = [_place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(skew + 1)]
+        if temporal(config):
+            m.d.sync += shifted.eq(self.shift)
+            shift = [self.shift, shifted, *Signal(max(rows - 2, 0), name="shift_r")][:rows]
+            trains.append(shift)
+            shift = [_place_train(m, f"shift_{r}", shift[r], skew + 1, "clear") for r in range(rows)]
+        for train in trains:
+            m.d.sync += [
+                later.eq(earlier) for earlier, later in pairwise(train) if later is not started and later is not shifted
+            ]
 
-        across = [
-            encode_operand(m, config, _delayed(m, self.a[r], r, f"a{r}"), name=f"row{r}_digit") for r in range(rows)
-        ]
-        down = [_delayed(m, self.b[c], c, f"b{c}") for c in range(cols)]
+        across = [self._row_operand(m, r) for r in range(rows)]
+        down = [_delayed(m, self.b[c], 0 if config.broadcast else c, f"b{c}") for c in range(cols)]
         grid = [[None] * cols for _ in range(rows)]
         for r in range(rows):
             for c in range(cols):
+                late = min(c, skew)
                 m.submodules[f"pe_{r}_{c}"] = pe = grid[r][c] = place_pe(config, config.pe)
-                m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r][c])]
-                across[r], down[c] = pe.a_o, pe.b_o
+                m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r][late])]
+                if temporal(config):
+                    m.d.comb += pe.shift.eq(shift[r][late])
+                if not config.broadcast:
+                    across[r] = pe.a_o
+                down[c] = pe.b_o
 
         m.submodules.correction = correction = place_correction(config)
         m.d.comb += [correction.clear.eq(started), correction.last.eq(ended)]
+        if temporal(config):
+            m.d.comb += correction.shift.eq(shifted)
         value = correction.correction
         for c in range(cols):
+            late = min(c, skew)
             m.submodules[f"final_{c}"] = final = place_final_adder(config, carries)
-            value = _delayed(m, value, min(c, 1), f"correction{c}")
+            value = _delayed(m, value, min(late, 1), f"correction{c}")
             chosen = 0
             for r in range(rows):
                 state = Cat(grid[r][c].s, grid[r][c].c) if carries else grid[r][c].acc
-                chosen = (state & select[c][r].replicate(len(state))) | chosen
+                chosen = (state & select[late][r].replicate(len(state))) | chosen
             m.d.comb += [(Cat(final.s, final.c) if carries else final.s).eq(chosen), final.correction.eq(value)]
-            m.d.comb += self.c[c].eq(_delayed(m, final.result, cols - c, f"c{c}"))
+            m.d.comb += self.c[c].eq(_delayed(m, final.result, skew + 1 - late, f"c{c}"))
 
         # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's
-        # register, and cols - c cycles after that it stands with its row at the output.
-        m.d.sync += [self.valid.eq(Cat(drain[cols + 1 :]).any()), self.tile_end.eq(drain[cols + rows])]
+        # register, and some cycles after that, the skew made up for, it stands with its row at the output.
+        m.d.sync += [self.valid.eq(Cat(drain[skew + 2 :]).any()), self.tile_end.eq(drain[skew + 1 + rows])]
         return m
+
+    def _row_operand(self, m, r):
+        """Operand A of a row as its first PE, or all of them, receive it."""
+        config = self.config
+        a, name = _delayed(m, self.a[r], r, f"a{r}"), f"row{r}_digit"
+        if temporal(config):
+            a = encode_weight(m, config, a, _delayed(m, self.weight, r, f"weight{r}"), name=name)
+        else:
+            a = encode_operand(m, config, a, name=name)
+        return _delayed(m, a, 1, f"row{r}") if config.broadcast else a
 
 
 class SystolicArray(wiring.Component):
-    """Output-stationary systolic array with streams: any K, results overlapped with the next tile.
+    """Output-stationary array with streams: any K, results overlapped with the next tile.
 
     Parameters
     ----------
     config : :class:`~carrysave.models.systolic.SystolicConfig`
+        Or one derived from it: of a cube, of a 2D matrix.
 
     Members
     -------
     i : ``In(stream)``
-        One step of K a beat: ``a``, ``b`` and ``last``, which ends the tile.
+        One step of K a beat: ``a``, ``b`` and ``last``, which ends the tile; with OPT2 also ``weight``.
     o : ``Out(stream)``
         One row of C a beat: ``c`` and ``last``.
 
@@ -205,6 +243,15 @@ class SystolicArray(wiring.Component):
             results.w_data.eq(Cat(grid.c, grid.tile_end)),
             results.w_en.eq(grid.valid),
         ]
+        if temporal(config):
+            # The first step of a bit weight shifts, but for the first step of a tile.
+            before = Signal.like(self.i.p.weight)
+            with m.If(accepted):
+                m.d.sync += before.eq(self.i.p.weight)
+            m.d.comb += [
+                grid.weight.eq(Mux(accepted, 1 << self.i.p.weight, 0)),
+                grid.shift.eq(accepted & ~first & (self.i.p.weight != before)),
+            ]
 
         taken = self.o.valid & self.o.ready
         reserved = Signal(range(config.result_rows + 1))

@@ -161,4 +161,6 @@ def tile_stimulus(config, rng, count):
     last = np.concatenate([np.arange(length) == length - 1 for _a, _b, length in parts])[:count].astype(np.int64)
     if count:
         last[-1] = 1
-    return config.i.beats(a=a, b=b, last=last)
+    beats = config.i.zeros(len(a))
+    beats["a"], beats["b"], beats["last"] = a, b, last
+    return beats
