@@ -98,14 +98,26 @@ class BitHeap:
         """
         rest = []
         for column, dots in enumerate(self._columns):
-            goal = 2 if two(column) else 1
-            while len(dots) > goal:
-                dots.sort(key=lambda dot: dot[:2])
-                # A half adder where full adders would leave one dot too many; on the earliest dots, where it hides.
-                size = 2 if (len(dots) - goal) % 2 else 3
-                taken = dots[:size]
-                del dots[:size]
-                dots.append(self._full_adder(column, taken) if size == 3 else self._half_adder(column, taken))
-            dots.sort(key=lambda dot: dot[:2])
+            self._reduce_column(column, 2 if two(column) else 1)
             rest.append([(arrival_ps, dot) for arrival_ps, _, dot in dots])
         return rest
+
+    def register(self, rows):
+        """Reduce to at most ``rows`` dots a column, and go on with them from registers, a cycle later."""
+        for column, dots in enumerate(self._columns):
+            self._reduce_column(column, rows)
+            for index, (_arrival_ps, count, dot) in enumerate(dots):
+                register = Signal(name=f"{self._name}_r{index}_{column}", reset_less=True)
+                self._m.d.sync += register.eq(dot)
+                dots[index] = (0, count, register)
+
+    def _reduce_column(self, column, goal):
+        dots = self._columns[column]
+        while len(dots) > goal:
+            dots.sort(key=lambda dot: dot[:2])
+            # A half adder where full adders would leave one dot too many; on the earliest dots, where it hides.
+            size = 2 if (len(dots) - goal) % 2 else 3
+            taken = dots[:size]
+            del dots[:size]
+            dots.append(self._full_adder(column, taken) if size == 3 else self._half_adder(column, taken))
+        dots.sort(key=lambda dot: dot[:2])

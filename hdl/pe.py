@@ -2,7 +2,8 @@
 
 They hold their operands in registers, pass them on, and never stall: a bubble is a pair of zero operands. None resets
 or enables anything; ``clear`` drops the previous sum as the first product of a new one is added. With ``pe_lanes`` of a
-configuration a PE adds up that many products a cycle; with ``broadcast`` operand a comes from a register of the whole row.
+configuration a PE adds up that many products a cycle; with ``broadcast`` operand a comes from a register of the whole row;
+with ``product_rows`` the products are compressed to that many rows, which enter the accumulator a cycle later.
 
 The accumulator gathers ``product_constant`` (see :mod:`carrysave.hdl.partial_products`) with every cycle, bubbles
 included; :class:`Correction` runs along and gives what to add to the final sum.
@@ -144,6 +145,16 @@ class _PE(wiring.Component):
             **state,
         })  # fmt: skip
 
+    def _products(self, m, heap, a, b, recode, *controls):
+        """Add the products of all lanes to a heap; the controls as they belong to what is in it then."""
+        _add_products(m, heap, self._config, a, b, recode)
+        if not self._config.product_rows:
+            return controls
+        heap.register(self._config.product_rows)
+        later = [Signal(name=f"{control.name}_r", reset_less=True) for control in controls]
+        m.d.sync += [register.eq(control) for register, control in zip(later, controls, strict=True)]
+        return later
+
     def _operands(self, m):
         b = Signal(len(self.b), name="b_r", reset_less=True)
         m.d.sync += b.eq(self.b)
@@ -187,8 +198,8 @@ class MACPE(_PE):
         acc = Signal(len(self.acc), name="acc_r", reset_less=True)
         heap = BitHeap(m, width=len(acc))
         # Where the adder takes most of the time, the smaller rows are worth the slower encoder.
-        _add_products(m, heap, self._config, a, b, minimal_digits)
-        heap.add_word(acc & (~self.clear).replicate(len(acc)), AND_PS)
+        (clear,) = self._products(m, heap, a, b, minimal_digits, self.clear)
+        heap.add_word(acc & (~clear).replicate(len(acc)), AND_PS)
         # The low columns arrive so early that a carry ripples through them before the others are there.
         rest = heap.reduce(lambda column: 2 * column >= self._config.a_width + self._config.b_width)
         arrivals_ps = [max((arrival_ps for arrival_ps, _ in dots), default=0) for dots in rest]
@@ -227,14 +238,15 @@ class _CarrySavePE(_PE):
         shift = {"shift": In(1)} if cls._shifts else {}
         return cls._ports(config, {**shift, "s": Out(config.acc_width), "c": Out(len(carry_columns(config)))})
 
-    def _feedback(self, heap, s, c, positions):
+    @staticmethod
+    def _feedback(heap, s, c, positions, clear, shift=None):
         """Add what the accumulator keeps: nothing with ``clear``, four times itself with ``shift``."""
-        keep = ~(self.clear | self.shift) if self._shifts else ~self.clear
+        keep = ~clear if shift is None else ~(clear | shift)
         for word, columns in ((s, range(len(s))), (c, positions)):
             dots = {column: word[index] & keep for index, column in enumerate(columns)}
-            if self._shifts:
+            if shift is not None:
                 for index, column in enumerate(columns):
-                    moved = word[index] & self.shift
+                    moved = word[index] & shift
                     dots[column + 2] = dots[column + 2] | moved if column + 2 in dots else moved
             for column, dot in dots.items():
                 heap.add(column, dot, AND_PS)
@@ -246,8 +258,9 @@ class _CarrySavePE(_PE):
         s = Signal(len(self.s), name="s_r", reset_less=True)
         c = Signal(len(self.c), name="c_r", reset_less=True)
         heap = BitHeap(m, width=len(s))
-        _add_products(m, heap, self._config, a, b, booth_digits)
-        self._feedback(heap, s, c, positions)
+        controls = (self.clear, self.shift) if self._shifts else (self.clear,)
+        controls = self._products(m, heap, a, b, booth_digits, *controls)
+        self._feedback(heap, s, c, positions, *controls)
         rest = heap.reduce(lambda column: column in positions)
         for column, dots in enumerate(rest):
             m.d.sync += s[column].eq(dots[0][1] if dots else 0)

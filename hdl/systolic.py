@@ -132,7 +132,8 @@ class SystolicGrid(wiring.Component):
         m.d.sync += [started.eq(self.first), ended.eq(self.last)]
         # Row r clears r cycles after row 0, column c drains c cycles after column 0.
         first = [self.first, started, *Signal(max(rows - 2, 0), name="first_r")][:rows]
-        drain = [ended, *Signal(skew + 1 + rows, name="drain_r")]
+        late = config.register_cycles
+        drain = [_delayed(m, ended, late, "ended"), *Signal(skew + 1 + rows, name="drain_r")]
         trains = [first, drain]
         clear = [_place_train(m, f"clear_{r}", first[r], skew + 1, "clear") for r in range(rows)]
         select = [_place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(skew + 1)]
@@ -151,30 +152,30 @@ class SystolicGrid(wiring.Component):
         grid = [[None] * cols for _ in range(rows)]
         for r in range(rows):
             for c in range(cols):
-                late = min(c, skew)
+                behind = min(c, skew)
                 m.submodules[f"pe_{r}_{c}"] = pe = grid[r][c] = place_pe(config, config.pe)
-                m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r][late])]
+                m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r][behind])]
                 if temporal(config):
-                    m.d.comb += pe.shift.eq(shift[r][late])
+                    m.d.comb += pe.shift.eq(shift[r][behind])
                 if not config.broadcast:
                     across[r] = pe.a_o
                 down[c] = pe.b_o
 
         m.submodules.correction = correction = place_correction(config)
-        m.d.comb += [correction.clear.eq(started), correction.last.eq(ended)]
+        m.d.comb += [correction.clear.eq(_delayed(m, started, late, "started")), correction.last.eq(drain[0])]
         if temporal(config):
-            m.d.comb += correction.shift.eq(shifted)
+            m.d.comb += correction.shift.eq(_delayed(m, shifted, late, "shifted"))
         value = correction.correction
         for c in range(cols):
-            late = min(c, skew)
+            behind = min(c, skew)
             m.submodules[f"final_{c}"] = final = place_final_adder(config, carries)
-            value = _delayed(m, value, min(late, 1), f"correction{c}")
+            value = _delayed(m, value, min(behind, 1), f"correction{c}")
             chosen = 0
             for r in range(rows):
                 state = Cat(grid[r][c].s, grid[r][c].c) if carries else grid[r][c].acc
-                chosen = (state & select[late][r].replicate(len(state))) | chosen
+                chosen = (state & select[behind][r].replicate(len(state))) | chosen
             m.d.comb += [(Cat(final.s, final.c) if carries else final.s).eq(chosen), final.correction.eq(value)]
-            m.d.comb += self.c[c].eq(_delayed(m, final.result, skew + 1 - late, f"c{c}"))
+            m.d.comb += self.c[c].eq(_delayed(m, final.result, skew + 1 - behind, f"c{c}"))
 
         # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's
         # register, and some cycles after that, the skew made up for, it stands with its row at the output.

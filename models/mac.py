@@ -38,6 +38,8 @@ class ProductConfig(Config):
     pe_lanes: ClassVar[int] = 1
     #: Operand a reaches all processing elements of a row at once, from one register, and not from neighbour to neighbour.
     broadcast: ClassVar[bool] = False
+    #: Rows of dots held by a register between products and accumulator; 0: no such register.
+    product_rows: ClassVar[int] = 0
 
     a_width: int = parameter(8, "bits of operand a, the one that is recoded into digits", legal=(4, 16))
     b_width: int = parameter(8, "bits of operand b, whose multiples the digits select", legal=(4, 16))

@@ -54,7 +54,7 @@ class MatrixConfig(SystolicConfig):
     @property
     def latency(self):
         """Cycles from a tile's last step to its first row: as in a MAC, and the register of a whole row."""
-        return 5
+        return 5 + self.register_cycles
 
     @property
     def i(self):

@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from .config import parameter
+from .errors import ConfigError
 from .tile import TileConfig
 
 __all__ = ["SystolicConfig", "systolic_cycles"]
@@ -25,11 +26,26 @@ class SystolicConfig(TileConfig):
         8, "opt1: columns for each bit of the carry word above the product; 1 is full carry save", legal=(1, 64)
     )
     carry_spacing_low: int = parameter(2, "opt1: the same in the columns that partial products reach", legal=(1, 64))
+    product_rows: int = parameter(
+        0,
+        "rows of dots in a register between products and accumulator, for a shorter period; 0: no register",
+        legal=(0, 16),
+    )
+
+    def derive(self):
+        super().derive()
+        if self.product_rows == 1:
+            raise ConfigError("product_rows must be 0, or 2 and more: one row would take a carry-propagate adder")
 
     @property
     def latency(self):
         """Cycles from a tile's last step to its first row: as in a MAC, and one column of PEs after another."""
-        return self.cols + 4
+        return self.cols + 4 + self.register_cycles
+
+    @property
+    def register_cycles(self):
+        """Cycles that the register between products and accumulator takes."""
+        return int(self.product_rows > 0)
 
 
 def systolic_cycles(config, lengths):

@@ -18,6 +18,8 @@ CUBES = [
     CubeConfig(rows=3, cols=2, lanes=4, pe="mac", **SMALL),
     CubeConfig(rows=1, cols=1, lanes=3, encode="edge", a_signed=False, **SMALL),
     CubeConfig(rows=2, cols=2, lanes=2, partial_products="and", carry_spacing=1, carry_spacing_low=1, **SMALL),
+    CubeConfig(rows=2, cols=3, lanes=4, product_rows=3, **SMALL),
+    CubeConfig(rows=2, cols=2, lanes=2, pe="mac", product_rows=2, **SMALL),
     CubeConfig(rows=2, cols=2, lanes=1, pe="mac", encode="edge", b_signed=False, **SMALL),
 ]
 MATRICES = [
@@ -27,6 +29,7 @@ MATRICES = [
     MatrixConfig(rows=2, cols=3, pe="opt2", **SMALL),
     MatrixConfig(rows=3, cols=1, pe="opt2", lanes=3, a_width=5, b_width=4, a_signed=False, max_k=60),
     MatrixConfig(rows=1, cols=2, pe="opt2", lanes=1, b_signed=False, carry_spacing=1, carry_spacing_low=1, **SMALL),
+    MatrixConfig(rows=3, cols=2, pe="opt2", lanes=5, product_rows=2, **SMALL),
     MatrixConfig(rows=4, cols=2, pe="opt2", lanes=4, a_width=6, b_width=5, acc_width=14, overflow="wrap"),
 ]
 
@@ -111,5 +114,7 @@ def test_configuration():
     assert MatrixConfig().lanes == 1
     assert MatrixConfig(pe="opt2").lanes == 4
     assert MatrixConfig(pe="opt2", a_width=16).lanes == 8
+    with pytest.raises(ConfigError, match="one row would take a carry-propagate adder"):
+        CubeConfig(product_rows=1)
     with pytest.raises(ConfigError, match="an AND-array has no digits"):
         MatrixConfig(pe="opt2", partial_products="and")
