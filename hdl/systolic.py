@@ -10,61 +10,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .edges import delayed, place_drain, place_row_encoder, place_train
 from .final_adder import place_final_adder
 from .layout import payload_layout
-from .pe import carry_columns, encode_operand, encode_weight, place_correction, place_pe, temporal
+from .pe import carry_columns, place_correction, place_pe, temporal
 from .shared import Shared
 
-__all__ = ["PulseTrain", "SystolicArray", "SystolicGrid"]
-
-
-def _delayed(m, value, cycles, name):
-    """The value some cycles later."""
-    for cycle in range(cycles):
-        register = Signal(len(value), name=f"{name}_{cycle}", reset_less=True)
-        m.d.sync += register.eq(value)
-        value = register
-    return value
-
-
-class PulseTrain(wiring.Component):
-    """A pulse, once a cycle later from each of its outputs.
-
-    As a module of its own, a row's or a column's train is not merged with its neighbours', which carry the same pulses
-    at the same time: one flip-flop would have to drive a whole diagonal of the array.
-
-    Parameters
-    ----------
-    length : :class:`int`
-        Number of outputs.
-
-    Members
-    -------
-    pulse : ``In(1)``
-    train : ``Out(length)``
-        Bit ``n`` is ``pulse`` of ``n + 1`` cycles ago.
-    """
-
-    def __init__(self, length):
-        super().__init__(self.ports(length))
-
-    @staticmethod
-    def ports(length):
-        """Signature for a length."""
-        return wiring.Signature({"pulse": In(1), "train": Out(length)})
-
-    def elaborate(self, platform):
-        m = Module()
-        train = Signal(len(self.train), name="train_r", reset_less=True)
-        m.d.sync += train.eq(Cat(self.pulse, train)[: len(train)])
-        m.d.comb += self.train.eq(train)
-        return m
-
-
-def _place_train(m, name, pulse, length, kind):
-    m.submodules[name] = placed = Shared(lambda: PulseTrain(length), PulseTrain.ports(length), name=f"{kind}_train")
-    m.d.comb += placed.pulse.eq(pulse)
-    return placed.train
+__all__ = ["SystolicArray", "SystolicGrid"]
 
 
 class SystolicGrid(wiring.Component):
@@ -133,22 +85,28 @@ class SystolicGrid(wiring.Component):
         # Row r clears r cycles after row 0, column c drains c cycles after column 0.
         first = [self.first, started, *Signal(max(rows - 2, 0), name="first_r")][:rows]
         late = config.register_cycles
-        drain = [_delayed(m, ended, late, "ended"), *Signal(skew + 1 + rows, name="drain_r")]
+        drain = [delayed(m, ended, late, "ended"), *Signal(skew + 1 + rows, name="drain_r")]
         trains = [first, drain]
-        clear = [_place_train(m, f"clear_{r}", first[r], skew + 1, "clear") for r in range(rows)]
-        select = [_place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(skew + 1)]
+        clear = [place_train(m, f"clear_{r}", first[r], skew + 1, "clear") for r in range(rows)]
+        select = [place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(skew + 1)]
         if temporal(config):
             m.d.sync += shifted.eq(self.shift)
             shift = [self.shift, shifted, *Signal(max(rows - 2, 0), name="shift_r")][:rows]
             trains.append(shift)
-            shift = [_place_train(m, f"shift_{r}", shift[r], skew + 1, "clear") for r in range(rows)]
+            shift = [place_train(m, f"shift_{r}", shift[r], skew + 1, "clear") for r in range(rows)]
         for train in trains:
             m.d.sync += [
                 later.eq(earlier) for earlier, later in pairwise(train) if later is not started and later is not shifted
             ]
 
-        across = [self._row_operand(m, r) for r in range(rows)]
-        down = [_delayed(m, self.b[c], 0 if config.broadcast else c, f"b{c}") for c in range(cols)]
+        across = []
+        for r in range(rows):
+            m.submodules[f"encoder_{r}"] = encoder = place_row_encoder(config)
+            m.d.comb += encoder.a.eq(delayed(m, self.a[r], r, f"a{r}"))
+            if temporal(config):
+                m.d.comb += encoder.weight.eq(delayed(m, self.weight, r, f"weight{r}"))
+            across.append(encoder.encoded)
+        down = [delayed(m, self.b[c], 0 if config.broadcast else c, f"b{c}") for c in range(cols)]
         grid = [[None] * cols for _ in range(rows)]
         for r in range(rows):
             for c in range(cols):
@@ -162,35 +120,24 @@ class SystolicGrid(wiring.Component):
                 down[c] = pe.b_o
 
         m.submodules.correction = correction = place_correction(config)
-        m.d.comb += [correction.clear.eq(_delayed(m, started, late, "started")), correction.last.eq(drain[0])]
+        m.d.comb += [correction.clear.eq(delayed(m, started, late, "started")), correction.last.eq(drain[0])]
         if temporal(config):
-            m.d.comb += correction.shift.eq(_delayed(m, shifted, late, "shifted"))
+            m.d.comb += correction.shift.eq(delayed(m, shifted, late, "shifted"))
         value = correction.correction
         for c in range(cols):
             behind = min(c, skew)
             m.submodules[f"final_{c}"] = final = place_final_adder(config, carries)
-            value = _delayed(m, value, min(behind, 1), f"correction{c}")
-            chosen = 0
-            for r in range(rows):
-                state = Cat(grid[r][c].s, grid[r][c].c) if carries else grid[r][c].acc
-                chosen = (state & select[behind][r].replicate(len(state))) | chosen
-            m.d.comb += [(Cat(final.s, final.c) if carries else final.s).eq(chosen), final.correction.eq(value)]
-            m.d.comb += self.c[c].eq(_delayed(m, final.result, skew + 1 - behind, f"c{c}"))
+            value = delayed(m, value, min(behind, 1), f"correction{c}")
+            states = [Cat(pe.s, pe.c) if carries else pe.acc for pe in (grid[r][c] for r in range(rows))]
+            m.submodules[f"drain_{c}"] = mux = place_drain(len(states[0]), rows)
+            m.d.comb += [mux.states.eq(Cat(states)), mux.select.eq(select[behind])]
+            m.d.comb += [(Cat(final.s, final.c) if carries else final.s).eq(mux.chosen), final.correction.eq(value)]
+            m.d.comb += self.c[c].eq(delayed(m, final.result, skew + 1 - behind, f"c{c}"))
 
         # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's
         # register, and some cycles after that, the skew made up for, it stands with its row at the output.
         m.d.sync += [self.valid.eq(Cat(drain[skew + 2 :]).any()), self.tile_end.eq(drain[skew + 1 + rows])]
         return m
-
-    def _row_operand(self, m, r):
-        """Operand A of a row as its first PE, or all of them, receive it."""
-        config = self.config
-        a, name = _delayed(m, self.a[r], r, f"a{r}"), f"row{r}_digit"
-        if temporal(config):
-            a = encode_weight(m, config, a, _delayed(m, self.weight, r, f"weight{r}"), name=name)
-        else:
-            a = encode_operand(m, config, a, name=name)
-        return _delayed(m, a, 1, f"row{r}") if config.broadcast else a
 
 
 class SystolicArray(wiring.Component):
