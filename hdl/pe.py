@@ -34,6 +34,7 @@ __all__ = [
     "OPT1PE",
     "OPT2PE",
     "Correction",
+    "add_products",
     "carry_columns",
     "encode_operand",
     "encode_weight",
@@ -109,7 +110,16 @@ def step_constant(config):
     return constant * config.pe_lanes % (1 << config.acc_width)
 
 
-def _add_products(m, heap, config, a, b, recode):
+def add_products(m, heap, config, a, b, recode):
+    """Add the products of all lanes to a heap, ``step_constant`` with them.
+
+    Parameters
+    ----------
+    a, b : value
+        Operands of all lanes, raw bits; ``a`` as :func:`encode_operand` or :func:`encode_weight` gives it.
+    recode : callable
+        How ``a`` is recoded where that is done here: ``booth_digits`` or ``minimal_digits``.
+    """
     for lane_a, lane_b in zip(_lanes(config, a), _lanes(config, b), strict=True):
         if temporal(config):
             neg, one, two = lane_a
@@ -147,7 +157,7 @@ class _PE(wiring.Component):
 
     def _products(self, m, heap, a, b, recode, *controls):
         """Add the products of all lanes to a heap; the controls as they belong to what is in it then."""
-        _add_products(m, heap, self._config, a, b, recode)
+        add_products(m, heap, self._config, a, b, recode)
         if not self._config.product_rows:
             return controls
         heap.register(self._config.product_rows)
