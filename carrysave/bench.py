@@ -6,6 +6,7 @@ import numpy as np
 
 from . import __version__
 from .asic.front import figure_of_merit, front
+from .bench_family import area_at, family_fronts, family_markdown, pareto
 from .hdl.pe import MACPE, OPT1PE
 from .hdl.verilog import verilog_of
 from .models.gemm import gemm
@@ -105,18 +106,7 @@ def _front(pe, width, acc_width, store, log):
                     structure += f", carries 1 in {config.carry_spacing} above, 1 in {config.carry_spacing_low} below"
                 points.append((point.delay_ps, point.area_um2, structure))
     log(f"{pe}, {width} bits, accumulator {acc_width}: {len(points)} points")
-    best, kept = float("inf"), []
-    for point in sorted(points):
-        if point[1] < best:
-            best = point[1]
-            kept.append(point)
-    return kept
-
-
-def _area_at(points, delay_ps):
-    """Smallest area that a front has at a delay, or None where it does not reach it."""
-    areas = [area for delay, area, *_ in points if delay <= delay_ps]
-    return min(areas) if areas else None
+    return pareto(points)
 
 
 def _speeds(store, log):
@@ -187,7 +177,8 @@ def bench(*, store, log=print):
     Returns
     -------
     dict
-        ``fronts`` (rows with ``pe``, ``width``, ``acc_width``, ``points``) and ``speeds``.
+        ``fronts`` (rows with ``pe``, ``width``, ``acc_width``, ``points``), ``family`` (see
+        :func:`~carrysave.bench_family.family_fronts`) and ``speeds``.
     """
     rows = []
     for width, acc_widths in ((8, (32, 24, 20, 16)), (4, (24,)), (16, (48,))):
@@ -195,7 +186,7 @@ def bench(*, store, log=print):
             for pe in ("mac", "opt1", *(["opt1, edge"] if acc_width == 32 else []), "plain"):
                 points = _front(pe, width, acc_width, store, log)
                 rows.append({"pe": pe, "width": width, "acc_width": acc_width, "points": points})
-    return {"fronts": rows, "speeds": _speeds(store, log)}
+    return {"fronts": rows, "family": family_fronts(store, log), "speeds": _speeds(store, log)}
 
 
 def _verdicts(result):
@@ -205,13 +196,13 @@ def _verdicts(result):
     beaten = 0
     for (pe, acc_width), points in PUBLISHED.items():
         for delay, area in points:
-            ours = _area_at(fronts[pe, 8, acc_width], delay)
+            ours = area_at(fronts[pe, 8, acc_width], delay)
             beaten += ours is None or ours > area
             yield f"| {pe}, published | {acc_width} | {delay}: {area} | {_or_dash(ours)} | {_ratio(ours, area)} |"
     short, margin = [], {}
     for pe, points in FIRST_CONSTRUCTIONS.items():
         for delay, area in points:
-            ours = _area_at(fronts[pe, 8, 32], delay)
+            ours = area_at(fronts[pe, 8, 32], delay)
             if ours is None or ours > area:
                 short.append(f"{pe} {delay}: {area} (ours {_or_dash(ours)})")
             else:
@@ -254,7 +245,7 @@ def write_markdown(result):
         for delay, area, how in row["points"]:
             lines.append(f"| {delay:.0f} | {area:.0f} | {figure_of_merit(delay, area):.2f} | {how} |")
         lines.append("")
-    lines += ["## Beside others", "", *_verdicts(result), "", "## Speed", ""]
+    lines += ["## Beside others", "", *_verdicts(result), "", *family_markdown(result["family"]), "", "## Speed", ""]
     speeds = result["speeds"]
     rows = (
         ("bulk mode, 8-bit `mac`, Verilator", "bulk_vectors_per_s", "vectors", "cocotb_vectors_per_s"),

@@ -1,11 +1,15 @@
 """Benchmarks: what the page says follows from the points, whichever they are."""
 
+import dataclasses
 import re
 
 import pytest
 
 from carrysave.asic.front import figure_of_merit
 from carrysave.bench import FIRST_CONSTRUCTIONS, PUBLISHED, write_markdown
+from carrysave.bench_family import FAMILY, MODULES, area_at, family_fronts, family_markdown, merit, pareto
+from carrysave.models.digits import Recoding
+from carrysave.sim.store import Store
 
 SPEEDS = {
     "bulk_vectors_per_s": 3e6,
@@ -21,7 +25,7 @@ def result(points):
     """A result in which every front is the same."""
     keys = {*((pe, acc_width) for pe, acc_width in PUBLISHED), *((pe, 32) for pe in FIRST_CONSTRUCTIONS), ("plain", 32)}
     rows = [{"pe": pe, "width": 8, "acc_width": acc_width, "points": points} for pe, acc_width in sorted(keys)]
-    return {"fronts": rows, "speeds": SPEEDS}
+    return {"fronts": rows, "family": dict.fromkeys(MODULES, points), "speeds": SPEEDS}
 
 
 @pytest.fixture
@@ -69,7 +73,68 @@ def test_tables_are_whole(excellent, poor):
 
 
 def test_others_points_are_fronts():
-    for points in PUBLISHED.values():
+    for points in [*PUBLISHED.values(), *FAMILY.values()]:
         assert list(points) == sorted(points)
         areas = [area for _delay, area in points]
         assert areas == sorted(areas, reverse=True)
+
+
+def test_every_published_module_of_the_family_has_one_of_ours():
+    assert MODULES.keys() == FAMILY.keys()
+
+
+def test_family_better_everywhere():
+    text = "\n".join(family_markdown({name: [(100.0, 80.0, "small")] for name in MODULES}))
+    assert "Published points that ours does not match in area at their delay: none." in text
+    assert "Points of our fronts that a published one beats in both figures: none." in text
+    digits = Recoding(encoding="en-t").mean_nonzero_digits(sigma=30)
+    assert f"{digits:.3f} digits an operand" in text
+    for name, published in FAMILY.items():
+        label = f"{name}, against four OPT4C" if name == "OPT4E PE" else name
+        for delay, area in published:
+            assert f"| {label} | {delay}: {area} | 80 | {80 / area:.2f} |" in text
+    # 16 PEs add 16 digits a cycle.
+    assert f"| OPT4C column, 16 PEs | 100 | 80 | {16 / digits * figure_of_merit(100, 80):.2f} | small |" in text
+    assert f"| systolic 4 x 4, MAC | 100 | 80 | {16 * figure_of_merit(100, 80):.2f} | small |" in text
+    assert "| 215 | 320 | 80 | 0.25 |" in text
+
+
+def test_family_worse_everywhere():
+    text = "\n".join(family_markdown({name: [(300.0, 99999.0, "large")] for name in MODULES}))
+    for name, published in FAMILY.items():
+        for delay, area in published:
+            assert f"{name} {delay}: {area}" in text
+    assert "| OPT4C PE | 215: 596 | - | - | 2.08 | - |" in text
+    worse = "Points of our fronts that a published one beats in both figures: OPT4C PE 300: 99999; "
+    assert worse in text
+    assert "| 215 | - | - | - |" in text
+
+
+def test_merit_counts_what_a_module_does_in_a_cycle():
+    assert merit(370, 1000, 4) == pytest.approx(8.0)
+    assert MODULES["OPT4E PE"].macs_per_cycle == 4 * MODULES["OPT4C PE"].macs_per_cycle
+    assert MODULES["sparse encoder"].macs_per_cycle == 0
+
+
+def test_area_at_and_pareto():
+    points = [(300, 50, "c"), (100, 90, "a"), (200, 95, "worse"), (200, 60, "b")]
+    assert pareto(points) == [(100, 90, "a"), (200, 60, "b"), (300, 50, "c")]
+    assert [area_at(points, delay) for delay in (99, 100, 250, 1000)] == [None, 90, 60, 50]
+
+
+@pytest.fixture
+def small_front(monkeypatch):
+    module = MODULES["EN-T encoder"]
+    options = {"front_ends": ("plain",), "scripts": ("map",), "targets_ps": (0, 300)}
+    monkeypatch.setitem(MODULES, "EN-T encoder", dataclasses.replace(module, options=options))
+    return "EN-T encoder"
+
+
+def test_front_of_a_module(tmp_path, small_front):
+    lines = []
+    fronts = family_fronts(Store(tmp_path), lines.append, [small_front])
+    assert list(fronts) == [small_front]
+    assert all(0 < delay < 1000 and 50 < area < 300 for delay, area, _how in fronts[small_front])
+    assert re.fullmatch(r"EN-T encoder: [12] points", lines[0])
+    # The second time it comes from the store.
+    assert family_fronts(Store(tmp_path), lines.append, [small_front]) == fronts
