@@ -4,14 +4,23 @@ import dataclasses
 import difflib
 from collections.abc import Callable
 
+import numpy as np
+
+from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
 from ..models.errors import CarrysaveError
+from ..models.laconic import LaconicConfig, laconic_cycles, laconic_stimulus
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
 from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
+from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden, stationary_stimulus
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
+from .bit_slice import BitSliceArray
+from .laconic import LaconicArray
 from .mac import MAC, OPT1
 from .systolic import SystolicArray
+from .tree import MultiplierTree
+from .weight_stationary import WeightStationaryArray
 
 __all__ = ["DESIGNS", "Design", "UnknownDesign", "design"]
 
@@ -51,6 +60,9 @@ class Design:
         Known limits, one sentence each.
     macs_of_beats : callable, optional
         ``macs_of_beats(config, beats)``, where not every beat stands for the same number of multiply-accumulates.
+    latency_of_beats : callable, optional
+        ``latency_of_beats(config, beats)``, cycles from the last of the beats, which complete one output and have nothing in
+        their way, to that output: where it depends on the data, and ``latency`` is the smallest.
     """
 
     title: str
@@ -63,6 +75,7 @@ class Design:
     source: str
     limits: tuple = ()
     macs_of_beats: Callable | None = None
+    latency_of_beats: Callable | None = None
 
     def macs(self, config, beats):
         """Multiply-accumulates that some input beats stand for."""
@@ -74,6 +87,22 @@ class Design:
     def name(self):
         """Name in the catalogue, lower case with hyphens."""
         return self.config.design
+
+
+def _rows_macs(config, beats):
+    """Only beats with a row of A multiply."""
+    return int(np.count_nonzero(beats["row"])) * config.lanes * config.cols
+
+
+def _latency_by(cycles):
+    """Latency of a tile by itself, from a cycle model."""
+
+    def latency(config, beats):
+        times = cycles(config, beats)
+        accepted, delivered = (times.accepted, times.delivered) if hasattr(times, "accepted") else times
+        return int(delivered.ravel()[0] - accepted[-1])
+
+    return latency
 
 
 _TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
@@ -139,6 +168,66 @@ DESIGNS = {
                 "tiles end at least `rows` cycles apart",
             ),
         ),
+        Design(
+            title="weight-stationary systolic array of MAC or OPT1 PEs",
+            config=SystolicWSConfig,
+            component=WeightStationaryArray,
+            golden=stationary_golden,
+            stimulus=stationary_stimulus,
+            macs_per_beat=lambda config: config.lanes * config.cols,
+            macs_of_beats=_rows_macs,
+            pe=lambda config: "weight_stationary_pe",
+            source=f"{_TPE}, weight-stationary systolic array, baseline and OPT1",
+            limits=(
+                "K is padded with zeros to a multiple of `lanes`",
+                "all rows of A between two swaps have the same `last`",
+            ),
+        ),
+        Design(
+            title="multiplier-adder tree: multipliers and adders, OPT1, or OPT2 with temporal bit weights",
+            config=TreeConfig,
+            component=MultiplierTree,
+            golden=stationary_golden,
+            stimulus=stationary_stimulus,
+            macs_per_beat=lambda config: config.lanes * config.cols,
+            macs_of_beats=_rows_macs,
+            pe=lambda config: "tree_column",
+            source=f"{_TPE}, multiplier-adder tree, baseline, OPT1 and OPT2",
+            limits=(
+                "K is padded with zeros to a multiple of `lanes`",
+                "all rows of A between two swaps have the same `last`",
+            ),
+        ),
+        Design(
+            title="bit-slice columns of OPT3, OPT4C or OPT4E PEs, sparse over the digits of operand a",
+            config=BitSliceConfig,
+            component=BitSliceArray,
+            golden=tile_golden,
+            stimulus=bit_slice_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols * config.lanes,
+            latency_of_beats=_latency_by(bit_slice_cycles),
+            pe=lambda config: "opt3_pe" if config.pe == "opt3" else "slice_pe",
+            source=f"{_TPE}, OPT3, OPT4C and OPT4E",
+            limits=(
+                "a tile's K is at most `tile_k`; longer reductions are split by the tile scheduler",
+                "`latency` is that of a tile with one digit group a weight at most; the cycle model gives any other",
+            ),
+        ),
+        Design(
+            title="Laconic's term-serial array, the baseline of the bit-slice columns",
+            config=LaconicConfig,
+            component=LaconicArray,
+            golden=tile_golden,
+            stimulus=laconic_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols * config.lanes,
+            latency_of_beats=_latency_by(laconic_cycles),
+            pe=lambda config: "laconic_pe",
+            source="Laconic Deep Learning Inference Acceleration, ISCA 2019, processing element and tile",
+            limits=(
+                "a group takes as long as its slowest lane over all rows and columns, whose PEs run in lockstep",
+                "`latency` is that of a group of one step; each further step of a tile's last group adds a cycle",
+            ),
+        ),
     )
 }
 
@@ -147,5 +236,5 @@ def design(name):
     """The entry of that name; raises :exc:`UnknownDesign` with the nearest names."""
     if name in DESIGNS:
         return DESIGNS[name]
-    near = difflib.get_close_matches(str(name), DESIGNS, n=3, cutoff=0.4) or sorted(DESIGNS)
+    near = difflib.get_close_matches(str(name), DESIGNS, n=3, cutoff=0.6) or sorted(DESIGNS)
     raise UnknownDesign(f"no design is called {name!r}; did you mean {', '.join(near)}?")

@@ -114,7 +114,8 @@ class Bench:
         for _ in range(ISOLATED_OUTPUTS):
             if self.sent == len(self.words):
                 return
-            first = count = self.got
+            first, begin = self.got, self.sent
+            count = first
             while count == first and self.limit < len(self.words):
                 self.limit += 1
                 count = len(self.entry.golden(self.config, self.beats[: self.limit]))
@@ -122,6 +123,8 @@ class Bench:
                 await self.step(True, True)
             if count > first:
                 took = self.received_at[first] - self.accepted_at[-1]
+                if self.entry.latency_of_beats:
+                    latency = self.entry.latency_of_beats(self.config, self.beats[begin : self.limit])
                 if took != latency:
                     raise Failure(
                         f"output beat {first} came {took} cycles after input beat {self.sent - 1}, which completes it; "

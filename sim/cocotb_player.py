@@ -1,6 +1,7 @@
 """cocotb's part of bulk mode: start the player, wait until it is done, take its verdict.
 
-Runs inside the simulator. The environment variable ``CARRYSAVE_JOB`` is a JSON object with ``verdict``, the file to write.
+Runs inside the simulator. The environment variable ``CARRYSAVE_JOB`` is a JSON object with ``verdict``, the file to write,
+and ``counters``, whether the design has a port of that name.
 """
 
 import json
@@ -27,4 +28,7 @@ async def play(dut):
     verdict["wrong_got"] = int(wrong) if wrong.is_resolvable else None
     verdict["seconds"] = seconds
     job = json.loads(os.environ["CARRYSAVE_JOB"])
+    if job["counters"]:
+        counters = dut.counters.value
+        verdict["counters"] = int(counters) if counters.is_resolvable else None
     Path(job["verdict"]).write_text(json.dumps(verdict))

@@ -27,6 +27,11 @@ _SAIF = """
     end
 """
 
+_COUNTERS = Template("""
+  // What the design itself counts, from reset on.
+  wire [$top:0] counters /* verilator public_flat_rd */;
+""")
+
 _HARNESS = Template("""\
 `timescale 1ns / 1ps
 
@@ -50,7 +55,7 @@ module $top;
   reg [$i_top:0] cocotb_i_payload /* verilator public_flat_rw */ = 0;
   reg cocotb_i_valid /* verilator public_flat_rw */ = 1'b0;
   reg cocotb_o_ready /* verilator public_flat_rw */ = 1'b0;
-
+$counters
   // verilator tracing_on
   $dut dut (
     .clk(clk),
@@ -60,7 +65,7 @@ module $top;
     .i__ready(i_ready),
     .o__payload(o_payload),
     .o__valid(o_valid),
-    .o__ready(o_ready)
+    .o__ready(o_ready)$counters_port
   );
   // verilator tracing_off
 $saif
@@ -190,7 +195,8 @@ def harness(config, dut, *, saif=False):
     Parameters
     ----------
     config : :class:`~carrysave.models.config.Config`
-        Says how wide the streams are.
+        Says how wide the streams are; and with an attribute ``counters``, a
+        :class:`~carrysave.models.payload.Payload`, what the design's port of that name holds.
     dut : :class:`str`
         Name of the design's top module.
     saif : :class:`bool`
@@ -201,6 +207,7 @@ def harness(config, dut, *, saif=False):
     :class:`str`
         A module called :data:`TOP`, without ports.
     """
+    counters = getattr(config, "counters", None)
     i_bytes, o_bytes = (-(-payload.width // 8) for payload in (config.i, config.o))
     return _HARNESS.substitute(
         top=TOP,
@@ -212,4 +219,6 @@ def harness(config, dut, *, saif=False):
         o_bytes=o_bytes,
         reset_cycles=RESET_CYCLES,
         saif=Template(_SAIF).substitute() if saif else "",
+        counters=_COUNTERS.substitute(top=counters.width - 1) if counters else "",
+        counters_port=",\n    .counters(counters)" if counters else "",
     )

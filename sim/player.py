@@ -57,6 +57,8 @@ class Played:
         The run was found in the store; its times are those of the run that made it.
     saif : path or None
         Switching activity from the first accepted beat to the last output, in SAIF.
+    counters : :class:`dict` or None
+        What the design's own counters hold in the end, by name; None for a design that has none.
     """
 
     outputs: np.ndarray = field(repr=False)
@@ -72,6 +74,7 @@ class Played:
     vectors_per_s: float
     cached: bool
     saif: Path | None
+    counters: dict | None = None
 
 
 def play(
@@ -142,7 +145,8 @@ def play(
         if check:
             (folder / "expected.bin").write_bytes(packed_expected)
         plusargs = _plusargs(len(beats), len(expected) if check else _FOREVER, stalls=stalls, check=check, saif=saif)
-        environment = {"CARRYSAVE_JOB": json.dumps({"verdict": str(folder / "verdict.json")})}
+        job = {"verdict": str(folder / "verdict.json"), "counters": hasattr(config, "counters")}
+        environment = {"CARRYSAVE_JOB": json.dumps(job)}
         module = f"{__package__}.cocotb_player"
         run(built, folder=folder, module=module, environment=environment, plusargs=plusargs, timeout_s=RUN_TIMEOUT_S)
         if not (folder / "verdict.json").is_file():
@@ -168,6 +172,7 @@ def play(
         vectors_per_s=verdict["accepted"] / seconds,
         cached=cached,
         saif=folder / "activity.saif" if saif else None,
+        counters=_counters(config, verdict),
     )
 
 
@@ -193,6 +198,13 @@ def _outputs(payload, path):
     words = -(-payload.width // 32)
     data = np.frombuffer(path.read_bytes(), np.uint8)
     return payload.unpack(data.reshape(-1, 4 * words)[:, : -(-payload.width // 8)])
+
+
+def _counters(config, verdict):
+    if verdict.get("counters") is None:
+        return None
+    values = config.counters.from_ints([verdict["counters"]])[0]
+    return {name: int(values[name]) for name in values.dtype.names}
 
 
 def _first_failure(config, beats, expected, verdict, *, check):
