@@ -1,80 +1,44 @@
-"""The long verification campaign of ``make verify``: every design over widths, signs and structures, RTL and netlist."""
+"""The long verification campaign of ``make verify``: every design over sizes, widths, signs and structures.
+
+On the exported Verilog, on a small netlist of each kind, and by formal proofs; what is done stands in
+:mod:`carrysave.campaign_plan`.
+"""
 
 import contextlib
 import json
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from . import __version__
-from .api import configure, verify, write_whole
+from .api import verify, write_whole
+from .campaign_plan import plan
 from .hdl.verilog import verilog
 from .models.errors import CarrysaveError
-from .sim.store import Store
+from .sim import bit_sums, formal, logic, part_proofs, pe_steps, polynomials, steps, tree_steps, width_proof
+from .sim.store import Store, digest
 
-__all__ = ["campaign", "plan", "write_markdown"]
-
-_WIDTHS = ((4, 4), (4, 8), (8, 4), (5, 7), (8, 8), (12, 9), (16, 16))
-_SIGNS = ((True, True), (True, False), (False, True), (False, False))
-_STRUCTURES = (
-    {"partial_products": "booth", "encode": "pe"},
-    {"partial_products": "booth", "encode": "edge", "adder": "brent-kung"},
-    {"partial_products": "and", "adder": "han-carlson"},
-)
-_CARRIES = ((1, 1), (4, 1), (64, 64))
-_ARRAYS = (
-    {"rows": 1, "cols": 1},
-    {"rows": 2, "cols": 3, "encode": "edge"},
-    {"rows": 5, "cols": 2, "a_width": 4, "b_width": 8, "b_signed": False},
-    {"rows": 4, "cols": 4, "result_rows": 12, "partial_products": "and"},
-    {"rows": 8, "cols": 8},
-)
+__all__ = ["campaign", "write_markdown"]
 
 
-def plan():
-    """What is verified, in order.
-
-    Returns
-    -------
-    list of (:class:`~carrysave.models.config.Config`, dict)
-        A configuration and the arguments of :func:`carrysave.api.verify` for it.
-    """
-    jobs = []
-    for name in ("mac", "opt1"):
-        for on in ("rtl", "gates"):
-            jobs.append((configure(name), {"on": on, "exhaustive": True}))
-            jobs.append((configure(name), {"on": on}))
-        for index, (a_width, b_width) in enumerate(_WIDTHS):
-            for turn, (a_signed, b_signed) in enumerate(_SIGNS):
-                # Every width with every sign; the structures take turns, so that each meets each width and each sign.
-                structure = _STRUCTURES[(index + turn) % len(_STRUCTURES)]
-                config = configure(
-                    name,
-                    a_width=a_width,
-                    b_width=b_width,
-                    a_signed=a_signed,
-                    b_signed=b_signed,
-                    max_k=1000,
-                    **structure,
-                )
-                jobs.append((config, {"on": "rtl"}))
-        jobs.append((configure(name, width=8, acc_width=16, overflow="wrap"), {"on": "rtl"}))
-    jobs += [(configure("opt1", carry_spacing=high, carry_spacing_low=low), {"on": "rtl"}) for high, low in _CARRIES]
-    for parameters in _ARRAYS:
-        jobs += [(configure("systolic-os", pe=pe, **parameters), {"on": "rtl"}) for pe in ("mac", "opt1")]
-    jobs += [(configure("systolic-os", rows=2, cols=2, pe=pe), {"on": "gates"}) for pe in ("mac", "opt1")]
-    return jobs
+_PROVERS = (formal, pe_steps, tree_steps, width_proof, part_proofs, steps, polynomials, bit_sums, logic)
 
 
-def campaign(*, build_folder="build", jobs=None, scheduler=None, log=None):
-    """Verify all of :func:`plan`; what an earlier run has verified of this very Verilog is not repeated.
+def campaign(*, build_folder="build", jobs=None, scheduler=None, processes=None, log=None):
+    """Verify all of :func:`~carrysave.campaign_plan.plan`; what an earlier run has verified of this very Verilog is not repeated.
 
     Parameters
     ----------
     build_folder : path
         Keeps every verdict; with a ``scheduler`` a folder that all workers see, as an absolute path.
     jobs : list, optional
-        In place of :func:`plan`.
+        In place of :func:`~carrysave.campaign_plan.plan`.
     scheduler : :class:`str`, optional
         Address of a ``dask.distributed`` scheduler whose workers do the jobs; needs the extra ``dask``.
+    processes : :class:`int`, optional
+        Jobs to do at a time without a scheduler; as many as there are processors if not given.
     log : callable, optional
         Receives lines of progress.
 
@@ -82,10 +46,11 @@ def campaign(*, build_folder="build", jobs=None, scheduler=None, log=None):
     -------
     list of dict
         One row a job: ``design``, ``parameters`` (those that are not the default), ``on``, ``exhaustive``, ``passed``,
-        ``beats_in``, ``cycles``, ``seed``, ``failure``.
+        ``beats_in``, ``cycles``, ``seed``, ``failure``, ``seconds`` (those of the run that did it); ``proofs`` of a formal
+        job: a dictionary with ``subject``, ``claim``, ``how``, ``failure``, ``seconds`` each.
     """
     log, jobs, rows = log or (lambda line: None), plan() if jobs is None else jobs, []
-    with _rows(jobs, str(build_folder), scheduler) as results:
+    with _rows(jobs, str(build_folder), scheduler, processes or os.cpu_count() or 1) as results:
         for number, row in enumerate(results, 1):
             rows.append(row)
             log(f"{number} of {len(jobs)}: {_describe(row)}: {'passed' if row['passed'] else row['failure']}")
@@ -93,10 +58,19 @@ def campaign(*, build_folder="build", jobs=None, scheduler=None, log=None):
 
 
 @contextlib.contextmanager
-def _rows(jobs, build_folder, scheduler):
+def _rows(jobs, build_folder, scheduler, processes):
     """The jobs' rows, in order, as they become known."""
-    if scheduler is None:
+    if scheduler is None and processes == 1:
         yield (_verified(config, arguments, build_folder) for config, arguments in jobs)
+        return
+    if scheduler is None:
+        # Fresh processes: a fork of one that has threads is not safe.
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+            futures = [pool.submit(_verified, config, arguments, build_folder) for config, arguments in jobs]
+            try:
+                yield (future.result() for future in futures)
+            finally:
+                pool.shutdown(cancel_futures=True)
         return
     try:
         from distributed import Client
@@ -113,51 +87,133 @@ def _rows(jobs, build_folder, scheduler):
 
 def _verified(config, arguments, build_folder):
     """One row, from the store or made now; a process of its own can do it."""
-    key = [__version__, verilog(config), arguments]
-    step = "verify/" + "-".join([arguments["on"], *(["exhaustive"] if arguments.get("exhaustive") else [])])
+    key, on = [__version__, verilog(config), arguments], arguments["on"]
+    if on == "formal":
+        key += [digest(Path(module.__file__)) for module in _PROVERS]
+    step = "verify/" + "-".join([on, *(["exhaustive"] if arguments.get("exhaustive") else [])])
 
     def make(folder):
-        verdict = verify(config, build_folder=build_folder, **arguments)
-        names = ("passed", "beats_in", "cycles", "seed", "failure")
-        (folder / "verdict.json").write_text(json.dumps({name: getattr(verdict, name) for name in names}))
+        start = time.perf_counter()
+        verdict = _proven(config) if on == "formal" else _simulated(config, build_folder, arguments)
+        verdict["seconds"] = round(time.perf_counter() - start, 1)
+        (folder / "verdict.json").write_text(json.dumps(verdict))
 
     folder = Store(build_folder).step(config, step, key, make)
     standard = type(config)().to_mapping()
     return {
         "design": config.design,
         "parameters": {name: value for name, value in config.to_mapping().items() if value != standard[name]},
-        "on": arguments["on"],
+        "on": on,
         "exhaustive": arguments.get("exhaustive", False),
         **json.loads((folder / "verdict.json").read_text()),
     }
 
 
+def _simulated(config, build_folder, arguments):
+    verdict = verify(config, build_folder=build_folder, **arguments)
+    return {name: getattr(verdict, name) for name in ("passed", "beats_in", "cycles", "seed", "failure")}
+
+
+def _proven(config):
+    proofs = formal.prove(config)
+    wrong = [proof for proof in proofs if not proof.proven]
+    return {
+        "passed": not wrong,
+        "beats_in": 0,
+        "cycles": 0,
+        "seed": None,
+        "failure": f"{wrong[0].subject}: {wrong[0].failure}" if wrong else None,
+        "proofs": [
+            {name: getattr(proof, name) for name in ("subject", "claim", "how", "failure", "seconds")}
+            for proof in proofs
+        ],
+    }
+
+
+def _pairs(row):
+    return " ".join(f"{name}={value}" for name, value in row["parameters"].items())
+
+
 def _describe(row):
-    pairs = " ".join(f"{name}={value}" for name, value in row["parameters"].items())
-    return f"{row['design']} {pairs or 'as it is'} on {row['on']}{', all operand pairs' if row['exhaustive'] else ''}"
+    how = "formally" if row["on"] == "formal" else f"on {row['on']}"
+    return f"{row['design']} {_pairs(row) or 'as it is'} {how}{', all operand pairs' if row['exhaustive'] else ''}"
 
 
-def write_markdown(rows, path):
-    """Write the table of ``docs/verification.md``.
+def write_markdown(rows, path, *, planned=None):
+    """Write ``docs/verification.md``.
 
     Parameters
     ----------
     rows : list of dict
         What :func:`campaign` gives.
     path : path
+    planned : :class:`int`, optional
+        Number of jobs in the whole campaign, where the rows are only some of them.
     """
+    proven, simulated = ([row for row in rows if (row["on"] == "formal") == which] for which in (True, False))
+    failed = sum(not row["passed"] for row in rows)
+    seconds = sum(row["seconds"] for row in rows)
+    counts = f"{len(rows)} jobs, {len(rows) - failed} passed, {failed} failed"
+    if planned is not None and planned > len(rows):
+        counts = f"**Partial run: {len(rows)} of {planned} jobs.** {counts}"
     lines = [
         "# Verification campaign",
         "",
-        f"Made by `make verify` with carrysave {__version__}: the generic cocotb bench on Verilator, every output beat",
-        "against the golden model, random stalls on both streams; `all` plays every operand pair in bulk mode.",
+        f"Made by `make verify` with carrysave {__version__}. {counts}; {seconds / 60:.0f} minutes of work in all,",
+        "shared by as many processes as there are processors. A rerun repeats only what has changed.",
+        *_formal_text(proven),
+        "",
+        "## Simulation",
+        "",
+        "The generic cocotb bench on Verilator: corners first, then random beats, by six patterns of stalls on both streams,",
+        "every output beat against the golden model, and the rules of the streams, latency and initiation interval; `all`",
+        "plays every operand pair in bulk mode. `rtl` is the exported Verilog, `gates` the netlist mapped to NanGate 45 nm.",
         "",
         "| design | parameters that are not the default | level | beats | cycles | verdict |",
         "|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        pairs = " ".join(f"{name}={value}" for name, value in row["parameters"].items())
+    for row in simulated:
         beats = f"{row['beats_in']}{' (all)' if row['exhaustive'] else ''}"
-        verdict = "passed" if row["passed"] else f"FAILED: {row['failure']}"
-        lines.append(f"| {row['design']} | {pairs} | {row['on']} | {beats} | {row['cycles']} | {verdict} |")
+        lines.append(
+            f"| {row['design']} | {_pairs(row)} | {row['on']} | {beats} | {row['cycles']} | {_told(row['failure'])} |"
+        )
     return write_whole(Path(path), "\n".join(lines) + "\n")
+
+
+def _told(failure):
+    return "passed" if failure is None else f"FAILED: {failure}"
+
+
+def _formal_text(rows):
+    if not rows:
+        return []
+    lines = [
+        "",
+        "## Formal proofs",
+        "",
+        "Of each processing element one step of its registers is proven for *every* state and operand (`s`, `c` and `acc` are",
+        "the accumulator, modulo its width), and the steps of encoders, corrections and final adders likewise. By induction",
+        "the result is the exact sum of products modulo the accumulator's width. The netlist is what Yosys reads from the",
+        "exported Verilog, unoptimised and cut at the registers that hold state; pipeline registers are wires, after a check",
+        "that all inputs reach the state at the time that the PE's description says. Steps of a proof:",
+        "",
+        "1. *adders by identities*: from the outputs back, two bits of weights w and 2 w whose truth tables over two or three",
+        "   common nodes make `n + 2 m` affine in these give way to that expression; a single bit of the highest weight does",
+        "   where its parity is affine. Every such step is checked on the gates, names and structure are not trusted;",
+        "2. *carry-propagate adders by ABC*: `cec` compares them with a ripple-carry adder, their inputs cut free;",
+        "3. *symbols*: what remains is a sum of bits of few inputs each. It is compared with the specification as a multilinear",
+        "   polynomial modulo the accumulator, with every value of operand a (or of a digit) tried and all else as symbols.",
+        "",
+        "Operands of 4 bits are proven a second time by ABC alone, against shift-and-add multipliers and ripple-carry adders.",
+        "Not proven, simulated only: control, streams, memories, sparse encoders, Laconic's PE, the column of the OPT2 tree.",
+        "",
+        "| design | parameters that are not the default | claim | proven by | verdict |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        for proof in row["proofs"]:
+            what = f"{proof['subject']}: {proof['claim']}"
+            lines.append(
+                f"| {row['design']} | {_pairs(row)} | {what} | {proof['how'] or '-'} | {_told(proof['failure'])} |"
+            )
+    return lines

@@ -1,19 +1,22 @@
 """The verification campaign: what is planned, that it resumes, what it writes."""
 
+import dataclasses
 import sys
 
 import pytest
 
 from carrysave.api import configure
-from carrysave.campaign import campaign, plan, write_markdown
+from carrysave.campaign import campaign, write_markdown
+from carrysave.campaign_plan import _ARRAYS, _FORMAL_ARRAYS, _configured, formal_plan, plan, simulation_plan
 from carrysave.hdl.catalogue import DESIGNS
 from carrysave.models.errors import CarrysaveError
+from carrysave.sim import bit_sums, formal
 
 SMALL = {"a_width": 4, "b_width": 5, "b_signed": False, "max_k": 40}
 
 
 def test_plan_covers_what_is_promised():
-    jobs = plan()
+    jobs = simulation_plan()
     assert {config.design for config, _ in jobs} == set(DESIGNS)
     for name in ("mac", "opt1"):
         mine = [(config, options) for config, options in jobs if config.design == name]
@@ -27,14 +30,59 @@ def test_plan_covers_what_is_promised():
         assert {config.partial_products for config, _ in mine} == {"booth", "and"}
         assert {config.encode for config, _ in mine} == {"pe", "edge"}
         assert any(config.overflow == "wrap" for config, _ in mine)
-    assert {config.pe for config, _ in jobs if config.design == "systolic-os"} == {"mac", "opt1"}
-    assert len({(config.canonical(), str(options)) for config, options in jobs}) == len(jobs), "a job twice"
+    for name in set(DESIGNS) - {"mac", "opt1"}:
+        mine = [(config, options) for config, options in jobs if config.design == name]
+        assert {options["on"] for _, options in mine} == {"rtl", "gates"}
+        for on in ("rtl", "gates"):
+            pes = {getattr(config, "pe", None) for config, options in mine if options["on"] == on}
+            assert pes == set(choices(DESIGNS[name].config, "pe"))
+        widths = {width for config, _ in mine for width in (config.a_width, config.b_width)}
+        assert len(widths) > 1
+        assert len({(config.a_signed, config.b_signed) for config, _ in mine}) > 1
+
+
+def choices(config, name):
+    return next((field.metadata["choices"] for field in dataclasses.fields(config) if field.name == name), (None,))
+
+
+def test_plan_of_proofs():
+    jobs = formal_plan()
+    assert {options["on"] for _, options in jobs} == {"formal"}
+    for name in ("mac", "opt1"):
+        mine = [config for config, _ in jobs if config.design == name]
+        for width in (4, 8):
+            for structure in (("booth", "pe"), ("booth", "edge"), ("and", "pe")):
+                signs = {
+                    (config.a_signed, config.b_signed)
+                    for config in mine
+                    if (config.a_width, config.b_width) == (width, width)
+                    and (config.partial_products, config.encode) == structure
+                }
+                assert len(signs) == 4
+    assert len({(config.carry_spacing, config.carry_spacing_low) for config, _ in jobs if config.design == "opt1"}) == 4
+    assert {"systolic-os", "cube", "matrix-2d"} <= {config.design for config, _ in jobs}
+
+
+def test_plan_has_no_job_twice():
+    jobs = plan()
+    assert len({(config.canonical(), str(options)) for config, options in jobs}) == len(jobs)
+    assert len(jobs) == len(formal_plan()) + len(simulation_plan())
+
+
+@pytest.mark.parametrize("name", [name for name in _ARRAYS if name in DESIGNS])
+def test_every_entry_of_the_tables_is_of_use(name):
+    """A parameter that a design does not have, or only values that it refuses, would go unnoticed otherwise."""
+    sizes, variants, small = _ARRAYS[name]
+    for size in [*sizes, small, *_FORMAL_ARRAYS.get(name, ())]:
+        assert any(_configured(name, size, variant) for variant in variants), size
+    for variant in variants:
+        assert any(_configured(name, size, variant) for size in sizes), variant
 
 
 def test_campaign_resumes(build_folder, monkeypatch, tmp_path):
     jobs = [(configure("mac", **SMALL), {"on": "rtl"}), (configure("mac", **SMALL), {"on": "rtl", "exhaustive": True})]
     lines = []
-    rows = campaign(build_folder=build_folder, jobs=jobs, log=lines.append)
+    rows = campaign(build_folder=build_folder, jobs=jobs, processes=1, log=lines.append)
     assert [row["passed"] for row in rows] == [True, True]
     assert rows[1]["beats_in"] == 1 << 9
     assert rows[0]["parameters"] == {**SMALL, "acc_width": configure("mac", **SMALL).acc_width}
@@ -45,7 +93,8 @@ def test_campaign_resumes(build_folder, monkeypatch, tmp_path):
         raise AssertionError("verified again what was verified already")
 
     monkeypatch.setattr("carrysave.campaign.verify", again)
-    assert campaign(build_folder=build_folder, jobs=jobs) == rows
+    assert campaign(build_folder=build_folder, jobs=jobs, processes=1) == rows
+    assert campaign(build_folder=build_folder, jobs=jobs, processes=2) == rows  # the processes find it in the store
 
     text = write_markdown([rows[0], {**rows[1], "passed": False, "failure": "bit 3"}], tmp_path / "x.md").read_text()
     table = [line for line in text.splitlines() if line.startswith("| mac")]
@@ -53,6 +102,39 @@ def test_campaign_resumes(build_folder, monkeypatch, tmp_path):
     assert table[0].endswith("| passed |")
     assert "| 512 (all) |" in table[1]
     assert table[1].endswith("| FAILED: bit 3 |")
+    assert "2 jobs, 1 passed, 1 failed" in text
+    assert "Partial" not in text
+    assert "## Formal proofs" not in text
+    text = write_markdown(rows, tmp_path / "x.md", planned=7).read_text()
+    assert "**Partial run: 2 of 7 jobs.** 2 jobs, 2 passed, 0 failed" in text
+
+
+def test_proofs_are_jobs(build_folder, monkeypatch, tmp_path):
+    jobs = [(configure("opt1", width=4, max_k=4), {"on": "formal"})]
+    lines = []
+    rows = campaign(build_folder=build_folder, jobs=jobs, processes=1, log=lines.append)
+    assert rows[0]["passed"]
+    assert [proof["failure"] for proof in rows[0]["proofs"]] == [None] * 4
+    assert lines[0].endswith("formally: passed")
+    monkeypatch.setattr(formal, "prove", None)
+    assert campaign(build_folder=build_folder, jobs=jobs, processes=1) == rows
+
+    text = write_markdown(rows, tmp_path / "x.md").read_text()
+    assert text.count("| opt1 | a_width=4") == 4
+    assert "| final adder: result is s + c + correction |" in text
+
+
+def test_a_proof_that_fails(build_folder, monkeypatch, tmp_path):
+    def fails():
+        raise bit_sums.NotProven("for a reason")
+
+    monkeypatch.setattr(formal, "subjects", lambda config: [("thing", "it is so", fails)])
+    config = configure("opt1", width=4, max_k=5)
+    rows = campaign(build_folder=build_folder, jobs=[(config, {"on": "formal"})], processes=1)
+    assert not rows[0]["passed"]
+    assert rows[0]["failure"] == "thing: for a reason"
+    text = write_markdown(rows, tmp_path / "x.md").read_text()
+    assert "| thing: it is so | - | FAILED: for a reason |" in text
 
 
 def test_a_scheduler_needs_its_extra(build_folder, monkeypatch):
@@ -66,4 +148,4 @@ def test_jobs_on_a_cluster(build_folder):
     jobs = [(configure("mac", **SMALL), {"on": "rtl"})]
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
         rows = campaign(build_folder=build_folder, jobs=jobs, scheduler=cluster.scheduler_address)
-    assert rows == campaign(build_folder=build_folder, jobs=jobs)
+    assert rows == campaign(build_folder=build_folder, jobs=jobs, processes=1)

@@ -1,0 +1,219 @@
+"""What the verification campaign does: tables of small parameter sets for every design, and the jobs made of them.
+
+A design that has no table is simulated as it is.
+"""
+
+import itertools
+import json
+
+from .api import configure
+from .hdl.catalogue import DESIGNS
+from .models.errors import ConfigError
+from .sim import formal
+
+__all__ = ["formal_plan", "plan", "simulation_plan"]
+
+_WIDTHS = ((4, 4), (4, 8), (8, 4), (5, 7), (8, 8), (12, 9), (16, 16))
+_SIGNS = ((True, True), (True, False), (False, True), (False, False))
+_STRUCTURES = (
+    {"partial_products": "booth", "encode": "pe"},
+    {"partial_products": "booth", "encode": "edge", "adder": "brent-kung"},
+    {"partial_products": "and", "adder": "han-carlson"},
+)
+_CARRIES = ((1, 1), (4, 1), (64, 64))
+
+# By design: sizes with widths, signs and structures; variants, each of which meets each of these; what is verified on a
+# netlist, for every variant again.
+_ARRAYS = {
+    "systolic-os": (
+        (
+            {"rows": 1, "cols": 1},
+            {"rows": 2, "cols": 3, "encode": "edge"},
+            {"rows": 5, "cols": 2, "a_width": 4, "b_width": 8, "b_signed": False},
+            {"rows": 4, "cols": 4, "result_rows": 12, "partial_products": "and"},
+            {"rows": 3, "cols": 3, "product_rows": 2, "width": 9, "signed": False},
+            {"rows": 8, "cols": 8},
+        ),
+        ({"pe": "mac"}, {"pe": "opt1"}),
+        {"rows": 2, "cols": 2},
+    ),
+    "cube": (
+        (
+            {"rows": 1, "cols": 1, "lanes": 1},
+            {"rows": 2, "cols": 3, "lanes": 4, "encode": "edge"},
+            {"rows": 3, "cols": 2, "lanes": 5, "a_width": 4, "b_width": 8, "b_signed": False},
+            {"rows": 4, "cols": 4, "lanes": 4, "partial_products": "and"},
+            {"rows": 2, "cols": 2, "lanes": 8, "product_rows": 2},
+        ),
+        ({"pe": "mac"}, {"pe": "opt1"}),
+        {"rows": 2, "cols": 2, "lanes": 2},
+    ),
+    "matrix-2d": (
+        (
+            {"rows": 1, "cols": 1},
+            {"rows": 2, "cols": 3, "encode": "edge"},
+            {"rows": 3, "cols": 2, "a_width": 5, "b_width": 8, "a_signed": False, "lanes": 2},
+            {"rows": 4, "cols": 4, "signed": False},
+            {"rows": 2, "cols": 2, "width": 12, "product_rows": 2},
+        ),
+        ({"pe": "mac"}, {"pe": "opt1"}, {"pe": "opt2"}),
+        {"rows": 2, "cols": 2},
+    ),
+    "systolic-ws": (
+        (
+            {"lanes": 1, "cols": 1},
+            {"lanes": 3, "cols": 2, "encode": "edge"},
+            {"lanes": 2, "cols": 5, "a_width": 4, "b_width": 8, "b_signed": False},
+            {"lanes": 4, "cols": 4, "partial_products": "and"},
+            {"lanes": 4, "cols": 3, "width": 8, "signed": False, "tile_rows": 4},
+        ),
+        ({"pe": "mac"}, {"pe": "opt1"}),
+        {"lanes": 2, "cols": 2},
+    ),
+    "tree": (
+        (
+            {"lanes": 1, "cols": 1},
+            {"lanes": 4, "cols": 2},
+            {"lanes": 5, "cols": 3, "a_width": 4, "b_width": 8, "b_signed": False},
+            {"lanes": 8, "cols": 2, "signed": False},
+            {"lanes": 16, "cols": 2},
+        ),
+        ({"pe": "mac"}, {"pe": "opt1"}, {"pe": "opt2"}),
+        {"lanes": 4, "cols": 2},
+    ),
+    "bit-slice": (
+        (
+            {"rows": 1, "cols": 1, "tile_k": 32},
+            {"rows": 3, "cols": 2, "tile_k": 32, "skip": False},
+            {"rows": 2, "cols": 4, "tile_k": 64, "a_width": 5, "b_width": 7, "a_signed": False},
+            {"rows": 4, "cols": 4, "tile_k": 64, "encoding": "mbe"},
+            {"rows": 2, "cols": 2, "tile_k": 32, "encoding": "naf"},
+            {"rows": 2, "cols": 2, "tile_k": 32, "encoding": "mbe", "signed": False, "skip": False},
+        ),
+        ({"pe": "opt3"}, {"pe": "opt4c"}, {"pe": "opt4e"}),
+        {"rows": 2, "cols": 2, "tile_k": 32},
+    ),
+    "laconic": (
+        (
+            {"rows": 1, "cols": 1, "lanes": 1},
+            {"rows": 3, "cols": 2, "lanes": 4},
+            {"rows": 2, "cols": 2, "lanes": 5, "a_width": 4, "b_width": 8, "b_signed": False},
+            {"rows": 2, "cols": 2, "lanes": 16, "heaps": 2},
+            {"rows": 2, "cols": 3, "lanes": 4, "signed": False},
+        ),
+        ({"terms": "naf"}, {"terms": "mbe", "sync": "array"}, {"terms": "sign-magnitude"}),
+        {"rows": 2, "cols": 2, "lanes": 2},
+    ),
+}
+
+# What is proven: of the units all widths with all signs and structures; of the arrays what their PEs differ in.
+_FORMAL_WIDTHS = ((4, 4), (8, 8), (5, 7), (16, 16))
+_FORMAL_CARRIES = ((1, 1), (4, 2), (8, 2), (64, 64))
+_FORMAL_ARRAYS = {
+    "systolic-os": ({"product_rows": 2}, {"product_rows": 3, "encode": "edge", "signed": False}),
+    "cube": (
+        {},
+        {"lanes": 3, "width": 4},
+        {"encode": "edge"},
+        {"partial_products": "and"},
+        {"lanes": 8, "product_rows": 2},
+    ),
+    "matrix-2d": ({}, {"width": 4}, {"a_width": 7, "signed": False}, {"product_rows": 2, "lanes": 4}),
+    "systolic-ws": ({}, {"width": 4}, {"encode": "edge"}, {"partial_products": "and"}, {"signed": False, "lanes": 5}),
+    "tree": (
+        {},
+        {"lanes": 4, "width": 4},
+        {"lanes": 5, "signed": False},
+        {"lanes": 8, "partial_products": "and", "encode": "pe"},
+    ),
+    "bit-slice": tuple(
+        {"encoding": encoding, **rest}
+        for encoding in ("en-t", "mbe", "naf")
+        for rest in ({}, {"width": 4}, {"signed": False}, {"carry_spacing": 1, "carry_spacing_low": 1})
+    ),
+}
+
+
+def _configured(name, *parameters):
+    """The configuration, or None where the design refuses what the tables cross."""
+    try:
+        return configure(name, **dict(itertools.chain.from_iterable(one.items() for one in parameters)))
+    except ConfigError:
+        return None
+
+
+def _distinct(jobs):
+    """The jobs whose configuration exists, none twice."""
+    kept = {}
+    for config, arguments in jobs:
+        if config is not None:
+            kept.setdefault((config.canonical(), json.dumps(arguments)), (config, arguments))
+    return list(kept.values())
+
+
+def simulation_plan():
+    """What is simulated, in order, as :func:`plan` has it."""
+    jobs = []
+    for name in ("mac", "opt1"):
+        for on in ("rtl", "gates"):
+            jobs.append((configure(name), {"on": on, "exhaustive": True}))
+            jobs.append((configure(name), {"on": on}))
+        for index, (a_width, b_width) in enumerate(_WIDTHS):
+            for turn, (a_signed, b_signed) in enumerate(_SIGNS):
+                # Every width with every sign; the structures take turns, so that each meets each width and each sign.
+                structure = _STRUCTURES[(index + turn) % len(_STRUCTURES)]
+                config = configure(
+                    name,
+                    a_width=a_width,
+                    b_width=b_width,
+                    a_signed=a_signed,
+                    b_signed=b_signed,
+                    max_k=1000,
+                    **structure,
+                )
+                jobs.append((config, {"on": "rtl"}))
+        jobs.append((configure(name, width=8, acc_width=16, overflow="wrap"), {"on": "rtl"}))
+    jobs += [(configure("opt1", carry_spacing=high, carry_spacing_low=low), {"on": "rtl"}) for high, low in _CARRIES]
+    for name in DESIGNS:
+        if name in ("mac", "opt1"):
+            continue
+        sizes, variants, small = _ARRAYS.get(name, (({},), ({},), None))
+        jobs += [(_configured(name, size, variant), {"on": "rtl"}) for size in sizes for variant in variants]
+        if small:
+            jobs += [(_configured(name, small, variant), {"on": "gates"}) for variant in variants]
+    return _distinct(jobs)
+
+
+def formal_plan():
+    """What is proven, in order, as :func:`plan` has it."""
+    found = []
+    crossed = itertools.product(_FORMAL_WIDTHS, _SIGNS, _STRUCTURES)
+    for turn, ((a_width, b_width), (a_signed, b_signed), structure) in enumerate(crossed):
+        common = {"a_width": a_width, "b_width": b_width, "a_signed": a_signed, "b_signed": b_signed, "max_k": 1000}
+        found.append(_configured("mac", common, structure))
+        # The spacings take turns, so that each meets each structure.
+        high, low = _FORMAL_CARRIES[turn % len(_FORMAL_CARRIES)]
+        found.append(_configured("opt1", common, structure, {"carry_spacing": high, "carry_spacing_low": low}))
+    for name, sets in _FORMAL_ARRAYS.items():
+        if name in DESIGNS:
+            found += [_configured(name, one, variant) for one in sets for variant in _ARRAYS[name][1]]
+    return _distinct((config, {"on": "formal"}) for config in found if config is not None and _provable(config))
+
+
+def _provable(config):
+    try:
+        return bool(formal.subjects(config))
+    except ConfigError:
+        return False
+
+
+def plan():
+    """What is verified, in order.
+
+    Returns
+    -------
+    list of (:class:`~carrysave.models.config.Config`, dict)
+        A configuration and the arguments of :func:`carrysave.api.verify` for it; ``{"on": "formal"}`` for the proofs of
+        :func:`carrysave.sim.formal.prove`.
+    """
+    return [*formal_plan(), *simulation_plan()]
