@@ -9,8 +9,8 @@ UNFINISHED := $(VENV)/.unfinished
 demo: $(STAMP)  ## the main job, end to end, on real input
 	@$(VENV)/bin/carrysave demo
 
-test: $(STAMP)  ## all tests
-	@$(VENV)/bin/python -m pytest
+test: $(STAMP)  ## all tests, on all processors
+	@$(VENV)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 bench: $(STAMP)  ## the tables of docs/benchmarks.md
 	@$(VENV)/bin/carrysave bench

@@ -192,7 +192,7 @@ def play_gates(config, beats, netlist, *, store):
 def _streams(config, beats):
     """Beats cut into streams, where a reduction ends."""
     count = min(_MAX_STREAMS, len(beats) // _STREAM_BEATS)
-    if count < 2 or "last" not in beats.dtype.names:
+    if count < 2 or config.continuous or "last" not in beats.dtype.names:
         return [beats]
     ends = np.flatnonzero(beats["last"]) + 1
     wanted = np.arange(1, count) * len(beats) // count

@@ -10,11 +10,13 @@ __version__ = "0.1.0"
 __all__ = [
     "CarrysaveError",
     "build",
+    "compare_tpe",
     "configure",
     "demo",
     "designs",
     "doctor",
     "front",
+    "gemm",
     "generate",
     "report",
     "run",
@@ -22,7 +24,13 @@ __all__ = [
     "verify",
 ]
 
-_HOMES = {"CarrysaveError": ".models.errors", "demo": ".demonstration", "doctor": ".health"}
+_HOMES = {
+    "CarrysaveError": ".models.errors",
+    "compare_tpe": ".compare",
+    "demo": ".demonstration",
+    "doctor": ".health",
+    "gemm": ".multiply",
+}
 
 
 def __getattr__(name):

@@ -13,6 +13,7 @@ has made::
 All results that take time are kept in a build folder, ``build`` unless ``build_folder`` names another.
 """
 
+import dataclasses
 import os
 import tempfile
 from pathlib import Path
@@ -57,8 +58,17 @@ def configure(name, /, **parameters):
 
 
 def designs():
-    """The catalogue: a list of dictionaries with ``name``, ``title``, ``source``."""
-    return [{"name": name, "title": entry.title, "source": entry.source} for name, entry in DESIGNS.items()]
+    """The catalogue: a list of dictionaries with ``name``, ``pe``, ``title``, ``source``.
+
+    A design that takes several processing elements has a row for each value of its parameter ``pe``; of others ``pe`` is
+    None.
+    """
+    rows = []
+    for name, entry in DESIGNS.items():
+        fields = {field.name: field for field in dataclasses.fields(entry.config)}
+        choices = fields["pe"].metadata["choices"] if "pe" in fields else (None,)
+        rows += [{"name": name, "pe": pe, "title": entry.title, "source": entry.source} for pe in choices]
+    return rows
 
 
 def show(name, /, **parameters):

@@ -164,7 +164,8 @@ class SkewedArray(wiring.Component):
     first, last : ``In(1)``
         The step that comes to PE (0, 0) now begins a tile, ends one.
     c : ``Out``
-        Results of all columns. Row r of column c is there ``r + c + 3`` cycles after ``last``.
+        Results of all columns. Row r of column c is there ``r + c + 2 + adder_cycles`` cycles after ``last``, one more with
+        ``product_rows``.
     """
 
     def __init__(self, config):
@@ -184,12 +185,13 @@ class SkewedArray(wiring.Component):
         carries = () if config.pe == "mac" else carry_columns(config)
         started, ended = Signal(), Signal()
         m.d.sync += [started.eq(self.first), ended.eq(self.last)]
+        late = config.register_cycles
         first = [self.first, started, *Signal(max(rows - 2, 0), name="first_r")][:rows]
-        drain = [ended, *Signal(cols - 1, name="drain_r")]
+        drain = [delayed(m, ended, late, "ended"), *Signal(cols - 1, name="drain_r")]
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(first) if later is not started]
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(drain)]
         m.submodules.correction = correction = place_correction(config)
-        m.d.comb += [correction.clear.eq(started), correction.last.eq(ended)]
+        m.d.comb += [correction.clear.eq(delayed(m, started, late, "started")), correction.last.eq(drain[0])]
 
         down = [self.b.word_select(c, len(self.b) // cols) for c in range(cols)]
         states = [[] for _ in range(cols)]

@@ -8,6 +8,7 @@ import contextlib
 import json
 import multiprocessing
 import os
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -15,9 +16,23 @@ from pathlib import Path
 from . import __version__
 from .api import verify, write_whole
 from .campaign_plan import plan
+from .hdl.catalogue import design
 from .hdl.verilog import verilog
 from .models.errors import CarrysaveError
-from .sim import bit_sums, formal, logic, part_proofs, pe_steps, polynomials, steps, tree_steps, width_proof
+from .sim import (
+    bench,
+    bit_sums,
+    cocotb_bench,
+    formal,
+    logic,
+    part_proofs,
+    pe_steps,
+    player,
+    polynomials,
+    steps,
+    tree_steps,
+    width_proof,
+)
 from .sim.store import Store, digest
 
 __all__ = ["campaign", "write_markdown"]
@@ -88,8 +103,9 @@ def _rows(jobs, build_folder, scheduler, processes):
 def _verified(config, arguments, build_folder):
     """One row, from the store or made now; a process of its own can do it."""
     key, on = [__version__, verilog(config), arguments], arguments["on"]
-    if on == "formal":
-        key += [digest(Path(module.__file__)) for module in _PROVERS]
+    # What is done again when its source changes: the provers, or what the bench compares with.
+    judges = _PROVERS if on == "formal" else (bench, cocotb_bench, player, *_models(config))
+    key += [digest(Path(module.__file__)) for module in judges]
     step = "verify/" + "-".join([on, *(["exhaustive"] if arguments.get("exhaustive") else [])])
 
     def make(folder):
@@ -107,6 +123,12 @@ def _verified(config, arguments, build_folder):
         "exhaustive": arguments.get("exhaustive", False),
         **json.loads((folder / "verdict.json").read_text()),
     }
+
+
+def _models(config):
+    entry = design(config.design)
+    names = {part.__module__ for part in (entry.config, *entry.config.__mro__[:-2], entry.golden, entry.stimulus)}
+    return [sys.modules[name] for name in sorted(names)]
 
 
 def _simulated(config, build_folder, arguments):

@@ -1,6 +1,7 @@
 """The commands of :mod:`carrysave.cli`: each takes the parsed arguments and gives a result, its text and an exit status."""
 
 import io
+import json
 import sys
 import tomllib
 import zipfile
@@ -51,13 +52,30 @@ def _load(path):
         raise ConfigError(f"cannot read {path}: not an .npz file of integer arrays, or damaged") from None
 
 
+def _matrix(path):
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        loaded.close()
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except MemoryError:
+        raise ConfigError(f"cannot read {path}: its array does not fit into memory") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+        raise ConfigError(f"cannot read {path}: not an .npy file of integers, or damaged") from None
+    raise ConfigError(f"{path} holds arrays with names; write one array with numpy.save")
+
+
 def _say(line):
     print(line, file=sys.stderr, flush=True)
 
 
 def _list(args):
     rows = api.designs()
-    return rows, "\n".join(f"{row['name']:<14} {row['title']}" for row in rows)
+    cells = [(row["name"], f"pe={row['pe']}" if row["pe"] else "", row["title"]) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return rows, "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
 
 def _show(args):
@@ -111,6 +129,36 @@ def _run(args):
     return {"output": args.output, "shapes": shapes}, f"{args.output}: " + ", ".join(
         f"{n} {s}" for n, s in shapes.items()
     )
+
+
+def _gemm(args):
+    from .multiply import gemm
+
+    config = _configuration(args, args.name)
+    a, b = _matrix(args.a), _matrix(args.b)
+    made = gemm(
+        config,
+        a,
+        b,
+        initial=_matrix(args.initial) if args.initial else None,
+        simulator=args.simulator,
+        on=args.on,
+        build_folder=args.build,
+        log=_say,
+    )
+    content = io.BytesIO()
+    np.save(content, made.product)
+    api.write_whole(args.output, content.getvalue())
+    (m, k, n), low, high = made.shape, int(made.product.min()), int(made.product.max())
+    figures = {name: value for name, value in vars(made).items() if name != "product"}
+    lines = [
+        f"{args.output}: {m} x {n} int64, {low}..{high}, equal to the golden product",
+        f"{made.design} on {args.on}: {m} x {k} x {n}, {made.macs} MACs in {_cycles(made.cycles)}, "
+        f"{made.macs_per_cycle:.1f} MACs/cycle of {made.peak_macs_per_cycle:g}, utilisation {made.utilisation:.1%}",
+        f"{made.seconds:.1f} s"
+        + (", simulated before" if made.cached else f", of it building {made.seconds_build:.1f} s"),
+    ]
+    return {"output": args.output, **figures}, "\n".join(lines)
 
 
 def _sim(args):
@@ -212,6 +260,31 @@ def _demo(args):
     return result, ""
 
 
+def _compare(args):
+    from .compare import compare_tpe
+    from .compare_page import comparison_html, comparison_markdown, comparison_text
+
+    writers = {".html": comparison_html, ".md": comparison_markdown, ".json": lambda made: json.dumps(made, indent=1)}
+    if args.output and args.output.suffix not in writers:
+        raise ConfigError(f"output must end in {', '.join(writers)}, not {str(args.output)!r}")
+    result = compare_tpe(
+        size=args.size,
+        library=args.library,
+        workload=args.workload,
+        sigma=args.sigma,
+        sequence=args.sequence,
+        period_ps=args.period,
+        designs=args.designs,
+        effort=args.effort,
+        build_folder=args.build,
+        log=_say,
+    )
+    text = comparison_text(result)
+    if args.output:
+        text += f"\n\n{api.write_whole(args.output, writers[args.output.suffix](result))}"
+    return result, text
+
+
 def _bench(args):
     from .bench import bench, write_markdown
     from .sim.store import Store
@@ -247,10 +320,12 @@ COMMANDS = {
     "show": _show,
     "generate": _generate,
     "run": _run,
+    "gemm": _gemm,
     "sim": _sim,
     "report": _report,
     "front": _front,
     "fpga": _fpga,
+    "compare": _compare,
     "demo": _demo,
     "bench": _bench,
     "verify": _verify,

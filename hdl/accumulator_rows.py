@@ -4,13 +4,11 @@ An accumulator is cut into parts of 12 bits at most, each of which works a cycle
 that no carry runs along the whole of it in a cycle.
 """
 
-from itertools import pairwise
-
 from amaranth.hdl import Cat, Module, Signal, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
-from .adder import prefix_add
+from .adder import adder_parts, prefix_add
 from .shared import Shared
 
 __all__ = [
@@ -30,9 +28,7 @@ def row_number_width(config):
 
 def accumulator_parts(config):
     """Bits of an accumulator in the order in which they are added, a cycle apart; list of :class:`slice`."""
-    count = config.accumulator_cycles
-    bounds = [config.acc_width * index // count for index in range(count + 1)]
-    return [slice(low, high) for low, high in pairwise(bounds)]
+    return adder_parts(config.acc_width, config.accumulator_cycles)
 
 
 class AccumulatorRows(wiring.Component):

@@ -1,16 +1,22 @@
 """Carry-propagate adders: parallel-prefix structures over bits that may arrive at different times."""
 
 import functools
+from itertools import pairwise
 
 from amaranth.hdl import Cat, Const, Signal, Value
 
 from .bit_heap import AND_PS, XOR_PS
 
-__all__ = ["arrival_prefix", "prefix_add", "prefix_levels"]
+__all__ = ["adder_parts", "arrival_prefix", "prefix_add", "prefix_levels"]
 
 NODE_PS = 40  # through one prefix node, from a group's propagate or from the generate below it
 
 _NEVER = -1  # arrival of a bit that is constantly zero
+
+
+def adder_parts(width, count):
+    """Bits of an adder that works in parts, a cycle apart, the lowest first; list of :class:`slice`."""
+    return [slice(low, high) for low, high in pairwise(width * index // count for index in range(count + 1))]
 
 
 def prefix_levels(structure, width):

@@ -1,20 +1,22 @@
 """Final adder: from a PE's accumulator and the shared correction to the finished integer."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .adder import prefix_add
+from .adder import adder_parts, prefix_add
 from .bit_heap import BitHeap
+from .edges import delayed
 from .shared import Shared
 
 __all__ = ["FinalAdder", "place_final_adder"]
 
 
 class FinalAdder(wiring.Component):
-    """Adds sum word, carry word and correction, modulo ``2 ** acc_width``; one register inside, latency 1 cycle.
+    """Adds sum word, carry word and correction, modulo ``2 ** acc_width``; latency ``adder_cycles`` of the configuration.
 
-    Before the register the three are compressed to two dots a column, after it one carry-propagate adder resolves them.
+    Before a register the three are compressed to two dots a column, after it a carry-propagate adder resolves them: in one
+    cycle, or in several, each of which adds a part of the columns and hands its carry on.
 
     Parameters
     ----------
@@ -31,14 +33,13 @@ class FinalAdder(wiring.Component):
     correction : ``In(acc_width)``
         See :class:`~carrysave.hdl.pe.Correction`.
     result : ``Out(acc_width)``
-        Sum of the three one cycle ago, straight from the adder.
+        Sum of the three ``latency`` cycles ago, straight from the adder.
     """
-
-    latency = 1
 
     def __init__(self, config, carries=()):
         self._config = config
         self._carries = tuple(carries)
+        self.latency = config.adder_cycles
         super().__init__(self.ports(config, carries))
 
     @staticmethod
@@ -55,14 +56,19 @@ class FinalAdder(wiring.Component):
         for index, column in enumerate(self._carries):
             heap.add(column, self.c[index])
         heap.add_word(self.correction)
-        columns = []
-        for column, dots in enumerate(heap.reduce(lambda column: True)):
-            columns.append([])
-            for index, (_, dot) in enumerate(dots):
-                register = Signal(name=f"row{index}_{column}", reset_less=True)
-                m.d.sync += register.eq(dot)
-                columns[-1].append(register)
-        m.d.comb += self.result.eq(prefix_add(m, columns, structure=self._config.adder))
+        rows, carry, sums = heap.reduce(lambda column: True), None, []
+        for cycle, part in enumerate(adder_parts(len(self.s), self.latency)):
+            columns = [] if carry is None else [[carry, carry]]  # makes a carry into the next column
+            low, waits = len(columns), self.latency - 1 - cycle
+            columns += [
+                [delayed(m, dot, cycle + 1, f"row{index}_{column}") for index, (_, dot) in enumerate(dots)]
+                for column, dots in enumerate(rows[part], part.start)
+            ]
+            total = prefix_add(m, columns + [[]] * (waits > 0), structure=self._config.adder, name=f"sum{cycle}")
+            sums.append(delayed(m, total[low : len(columns)], waits, f"sum{cycle}_r"))
+            if waits:
+                carry = delayed(m, total[-1], 1, f"carry{cycle}")
+        m.d.comb += self.result.eq(Cat(sums))
         return m
 
 

@@ -85,7 +85,7 @@ class SystolicGrid(wiring.Component):
         # Row r clears r cycles after row 0, column c drains c cycles after column 0.
         first = [self.first, started, *Signal(max(rows - 2, 0), name="first_r")][:rows]
         late = config.register_cycles
-        drain = [delayed(m, ended, late, "ended"), *Signal(skew + 1 + rows, name="drain_r")]
+        drain = [delayed(m, ended, late, "ended"), *Signal(skew + rows + config.adder_cycles, name="drain_r")]
         trains = [first, drain]
         clear = [place_train(m, f"clear_{r}", first[r], skew + 1, "clear") for r in range(rows)]
         select = [place_train(m, f"select_{c}", drain[c], rows, "select") for c in range(skew + 1)]
@@ -136,7 +136,8 @@ class SystolicGrid(wiring.Component):
 
         # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's
         # register, and some cycles after that, the skew made up for, it stands with its row at the output.
-        m.d.sync += [self.valid.eq(Cat(drain[skew + 2 :]).any()), self.tile_end.eq(drain[skew + 1 + rows])]
+        out = drain[skew + 1 + config.adder_cycles :]
+        m.d.sync += [self.valid.eq(Cat(out).any()), self.tile_end.eq(out[-1])]
         return m
 
 

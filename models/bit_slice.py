@@ -186,7 +186,7 @@ def column_cycles(config, a):
     digits : ``int64`` array of shape ``(...)``
         Non-zero digits.
     """
-    a = np.asarray(a)
+    a = np.asarray(a, np.int64)  # room for the offset into the table
     recoding, lanes = config.recoding, config.pe_lanes
     table = (recoding.encode(recoding.values)[0] != 0).astype(np.int16)
     padding = -a.shape[-1] % GROUP

@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import tomllib
+from typing import ClassVar
 
 from .errors import ConfigError
 
@@ -45,6 +46,12 @@ class Config:
     ConfigError
         For a value out of its range: names the field, the value and what is legal.
     """
+
+    #: Whether what comes after a beat with ``last`` depends on beats before it: such a workload is in one piece.
+    continuous: ClassVar[bool] = False
+
+    #: Bins of :func:`carrysave.sim.coverage.coverage` that no legal beats meet, as ``"field: bin"``.
+    never: ClassVar[tuple] = ()
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -62,6 +62,9 @@ class ProductConfig(Config):
         choices=ADDERS,
     )
 
+    #: Cycles over which the carry-propagate adder that ends a reduction is spread.
+    adder_cycles: ClassVar[int] = 1
+
     def derive(self):
         low, high = (self.max_k * bound for bound in self.product_range)
         need = width_of_range(low, high)

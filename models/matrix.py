@@ -52,9 +52,19 @@ class MatrixConfig(SystolicConfig):
         return Recoding(encoding="mbe", width=self.a_width, signed=self.a_signed).n_digits if self.pe == "opt2" else 1
 
     @property
+    def never(self):
+        """A tile ends with the lowest bit weight; the codes of ``weight`` may be more than there are."""
+        if self.pe != "opt2":
+            return ()
+        unused = (
+            ("weight: maximum", "last x weight: minimum, maximum") if self.bit_weights & self.bit_weights - 1 else ()
+        )
+        return ("last x weight: 1, 1", "last x weight: 1, maximum", *unused)
+
+    @property
     def latency(self):
         """Cycles from a tile's last step to its first row: as in a MAC, and the register of a whole row."""
-        return 5 + self.register_cycles
+        return 4 + self.adder_cycles + self.register_cycles
 
     @property
     def i(self):

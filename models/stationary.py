@@ -38,6 +38,11 @@ class StationaryConfig(ProductConfig):
     A subclass says with properties what its cycles depend on: :attr:`depth`, and, where they differ, the others below it.
     """
 
+    #: Weights stay from tile to tile.
+    continuous: ClassVar[bool] = True
+
+    never: ClassVar[tuple] = ("load x swap: 1, 1",)
+
     #: Cycles from one use of an accumulator row to the next: read, add, write.
     REUSE_CYCLES: ClassVar[int] = 3
 
@@ -430,6 +435,9 @@ def _spread(config, rng, beats):
             places = np.sort(rng.permutation(np.arange(least, len(new)))[: len(taken)])
             for name in names:
                 new[name][places] = taken[name]
+        idle = np.flatnonzero(new["row"] == 0)
+        for name in ("first", "last"):  # without a row they mean nothing
+            new[name][idle] = rng.integers(0, 2, len(idle))
         parts.append(new)
     return np.concatenate(parts)
 

@@ -31,6 +31,9 @@ class SystolicConfig(TileConfig):
         "rows of dots in a register between products and accumulator, for a shorter period; 0: no register",
         legal=(0, 16),
     )
+    adder_cycles: int = parameter(
+        1, "cycles over which the final carry-propagate adder is spread, for a shorter period", legal=(1, 4)
+    )
 
     def derive(self):
         super().derive()
@@ -40,7 +43,7 @@ class SystolicConfig(TileConfig):
     @property
     def latency(self):
         """Cycles from a tile's last step to its first row: as in a MAC, and one column of PEs after another."""
-        return self.cols + 4 + self.register_cycles
+        return self.cols + 3 + self.adder_cycles + self.register_cycles
 
     @property
     def register_cycles(self):

@@ -146,7 +146,7 @@ def verify(
         beats_in=found["beats_in"],
         beats_out=found["beats_out"],
         cycles=found["cycles"],
-        coverage=coverage(config.i, beats[: found["beats_in"]]),
+        coverage=coverage(config.i, beats[: found["beats_in"]], config.never),
         seed=seed,
         simulator=simulator,
         level=built.level,

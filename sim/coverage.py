@@ -18,13 +18,15 @@ def _bins(field):
     return distinct
 
 
-def coverage(payload, beats):
+def coverage(payload, beats, never=()):
     """How often each corner went in.
 
     Parameters
     ----------
     payload : :class:`~carrysave.models.payload.Payload`
     beats : array of ``payload.dtype``
+    never : iterable of :class:`str`
+        Bins to leave out, as ``"field: bin"``: what no legal beats meet.
 
     Returns
     -------
@@ -47,7 +49,11 @@ def coverage(payload, beats):
             for name, found in hits[one].items()
             for other_name, other_found in hits[other].items()
         }
-    return result
+    left_out = set(never)
+    return {
+        name: {bin_: count for bin_, count in bins.items() if f"{name}: {bin_}" not in left_out}
+        for name, bins in result.items()
+    }
 
 
 def holes(covered):

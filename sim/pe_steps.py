@@ -198,10 +198,11 @@ def slice_step(config):
 
 
 def final_step(config, carries):
-    """The :class:`Step` of the final adder: sum word, carry word and correction, its register left out."""
-    logic = logic_of(FinalAdder(config, carries), "final_adder", state=())
+    """The :class:`Step` of the final adder: sum word, carry word and correction, its registers left out."""
+    final = FinalAdder(config, carries)
+    logic = logic_of(final, "final_adder", state=())
     result, width = logic.ports["result"], config.acc_width
-    check_lags(logic, ("result",), {"s": 1, "c": 1, "correction": 1})
+    check_lags(logic, ("result",), dict.fromkeys(("s", "c", "correction"), final.latency))
 
     def specify(specification):
         specification.add_word(logic.ports["s"], bit_weights(width))

@@ -99,11 +99,13 @@ def test_column(registered):
         SystolicConfig(rows=2, cols=3, a_width=4, b_width=4, max_k=40, encode="edge"),
         SystolicConfig(rows=3, cols=2, a_width=4, b_width=4, max_k=40, pe="mac"),
         CubeConfig(rows=2, cols=2, lanes=3, a_width=4, b_width=4, max_k=40, encode="edge"),
+        CubeConfig(rows=2, cols=3, lanes=3, a_width=4, b_width=4, max_k=40, product_rows=3, adder_cycles=2),
     ],
     ids=lambda config: config.canonical(),
 )
 def test_skewed_array(config):
     rows, cols, lanes, tiles, steps = config.rows, config.cols, config.pe_lanes, 3, 4
+    late = steps + 1 + config.adder_cycles + config.register_cycles
     rng = np.random.default_rng(6)
     a = rng.integers(-8, 8, (tiles * steps, rows, lanes))
     b = rng.integers(-8, 8, (tiles * steps, cols, lanes))
@@ -121,7 +123,7 @@ def test_skewed_array(config):
 
     async def bench(ctx):
         seen = []
-        for cycle in range(tiles * steps + rows + cols + 4):
+        for cycle in range((tiles - 1) * steps + late + rows + cols):
             seen.append(ctx.get(array.c))
             ctx.set(array.a, word(a, cycle))
             ctx.set(array.b, word(b, cycle))
@@ -134,7 +136,7 @@ def test_skewed_array(config):
             want = np.einsum("krl,kcl->rc", a[part], b[part])
             for r in range(rows):
                 for c in range(cols):
-                    got = seen[tile * steps + steps - 1 + r + c + 3] >> config.acc_width * c & mask
+                    got = seen[tile * steps + late + r + c] >> config.acc_width * c & mask
                     assert got == int(want[r, c]) & mask
 
     simulate(array, bench)

@@ -51,7 +51,9 @@ def test_macs_per_beat():
 
 
 def test_unknown_design_with_near_names():
-    with pytest.raises(UnknownDesign, match=r"^no design is called 'systolic'; did you mean systolic-ws, systolic-os\?$"):
+    with pytest.raises(
+        UnknownDesign, match=r"^no design is called 'systolic'; did you mean systolic-ws, systolic-os\?$"
+    ):
         design("systolic")
 
 

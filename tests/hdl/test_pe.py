@@ -15,6 +15,7 @@ from carrysave.hdl.pe import (
     step_constant,
 )
 from carrysave.models.mac import ADDERS, MACConfig, OPT1Config
+from carrysave.models.systolic import SystolicConfig
 
 
 def integer(value, width, signed):
@@ -167,13 +168,14 @@ def test_correction_is_minus_the_constant_a_cycle(clocked, parameters):
 
 
 @pytest.mark.parametrize("carries", [(), (0, 5, 9), tuple(range(12))])
-@pytest.mark.parametrize("adder", ["hybrid", "brent-kung"])
-def test_final_adder(clocked, carries, adder):
-    config = MACConfig(a_width=4, b_width=4, acc_width=12, max_k=10, adder=adder)
+@pytest.mark.parametrize(("adder", "cycles"), [("hybrid", 1), ("brent-kung", 1), ("hybrid", 2), ("ripple", 3)])
+def test_final_adder(clocked, carries, adder, cycles):
+    config = SystolicConfig(a_width=4, b_width=4, acc_width=12, max_k=10, adder=adder, adder_cycles=cycles)
     final = FinalAdder(config, carries)
     rng = random.Random(4)
 
     async def bench(ctx):
+        wanted = []
         for _ in range(100):
             s, c, correction = rng.getrandbits(12), rng.getrandbits(len(carries) or 1), rng.getrandbits(12)
             ctx.set(final.s, s)
@@ -182,7 +184,9 @@ def test_final_adder(clocked, carries, adder):
             ctx.set(final.correction, correction)
             await ctx.tick()
             word = sum((c >> i & 1) << column for i, column in enumerate(carries))
-            assert ctx.get(final.result) == (s + word + correction) % (1 << 12)
+            wanted.append((s + word + correction) % (1 << 12))
+            if len(wanted) >= cycles:
+                assert ctx.get(final.result) == wanted[-cycles]
 
     clocked(final, bench)
-    assert FinalAdder.latency == 1
+    assert final.latency == cycles

@@ -1,8 +1,10 @@
 import re
 
+import numpy as np
 import pytest
 
-from carrysave.hdl.catalogue import DESIGNS
+from carrysave import configure, designs
+from carrysave.hdl.catalogue import design
 from carrysave.models.errors import ConfigError
 from carrysave.models.mac import MACConfig, OPT1Config
 from carrysave.models.systolic import SystolicConfig
@@ -14,19 +16,31 @@ SMALL = {
     "opt1": OPT1Config.from_mapping({"width": 4, "max_k": 64}),
     "systolic-os": SystolicConfig.from_mapping({"rows": 2, "cols": 3, "width": 4, "max_k": 64}),
 }
+SIZES = {
+    "systolic-os": {"rows": 2, "cols": 3},
+    "cube": {"rows": 2, "cols": 2, "lanes": 2},
+    "matrix-2d": {"rows": 3, "cols": 2},
+    "systolic-ws": {"lanes": 3, "cols": 2},
+    "tree": {"lanes": 3, "cols": 2},
+    "bit-slice": {"rows": 2, "cols": 2, "max_k": 32, "tile_k": 32},
+    "laconic": {"rows": 2, "cols": 2, "lanes": 2},
+}
 
 
-@pytest.mark.parametrize("name", sorted(DESIGNS))
-def test_every_design_passes(store, name):
-    lines = []
-    verdict = verify(SMALL[name], store=store, vectors=1200, log=lines.append)
+@pytest.mark.parametrize(("name", "pe"), [(row["name"], row["pe"]) for row in designs()])
+def test_every_design_passes(store, name, pe):
+    parameters = {"width": 4, "max_k": 30, **SIZES.get(name, {}), **({"pe": pe} if pe else {})}
+    config, lines = configure(name, **parameters), []
+    verdict = verify(config, store=store, vectors=800, log=lines.append)
     assert verdict.passed, verdict.failure
-    assert verdict.beats_in == 1200
+    assert verdict.beats_in == len(design(name).stimulus(config, np.random.default_rng(1), 800)) > 700
     assert verdict.beats_out > 0
     assert not verdict.holes
     assert (verdict.design, verdict.level, verdict.simulator, verdict.seed) == (name, "rtl", "verilator", 1)
     assert lines[0] == f"{name}: building its simulation on verilator"
-    assert re.match(rf"^{name} \(rtl, verilator\): passed, 1200 beats in, .* seed 1, [\d.]+ s$", lines[-1])
+    assert re.match(
+        rf"^{name} \(rtl, verilator\): passed, {verdict.beats_in} beats in, .* seed 1, [\d.]+ s$", lines[-1]
+    )
 
 
 @pytest.mark.parametrize("name", ["mac", "systolic-os"])

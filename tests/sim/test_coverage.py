@@ -24,6 +24,9 @@ def test_bins_are_counted():
     assert covered["v"] == {"minimum": 1, "-1": 0, "0": 1, "1": 1, "maximum": 0}
     assert "a: 0" in holes(covered)
     assert "a: -1" not in holes(covered)
+    met = beats(a=[0], b=[0], v=[[0, 0]], last=[0])
+    assert "a x last: 1, 1" in holes(coverage(PAYLOAD, met))
+    assert "a x last: 1, 1" not in holes(coverage(PAYLOAD, met, ["a x last: 1, 1"]))
 
 
 def test_no_beats_cover_nothing():

@@ -1,0 +1,169 @@
+"""Matrix products on simulated hardware: any shape, cut into tiles, bit for bit what integer arithmetic says."""
+
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .api import configure
+from .hdl.catalogue import DESIGNS, design
+from .models.errors import CarrysaveError, ConfigError
+from .models.gemm import gemm as golden_gemm
+from .models.gemm import multiply
+from .sim.player import play
+from .sim.simulators import require
+from .sim.store import Store
+
+__all__ = ["Multiplied", "gemm"]
+
+LEVELS = ("rtl", "gates")
+LARGEST_BYTES = 1 << 32
+"""Input beats in memory; a simulator would need days for more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multiplied:
+    """A matrix product that a simulated design has computed.
+
+    Members
+    -------
+    product : ``int64`` array of shape (M, N)
+    design : :class:`str`
+    shape : tuple of :class:`int`
+        M, K, N.
+    macs : :class:`int`
+        Multiply-accumulates of the product, padding not counted.
+    beats : :class:`int`
+        Input beats, padding and all.
+    cycles : :class:`int`
+        Clock cycles from the first accepted beat to the last result, both counted.
+    macs_per_cycle : :class:`float`
+    peak_macs_per_cycle : :class:`float`
+        What the design does while it takes a beat as often as it can.
+    utilisation : :class:`float`
+        MACs done, divided by peak MACs times cycles.
+    seconds_build, seconds_run, seconds : :class:`float`
+        To build the simulation, to run it, and for all.
+    cached : :class:`bool`
+        The run was found in the build folder.
+    """
+
+    product: np.ndarray = field(repr=False)
+    design: str
+    shape: tuple
+    macs: int
+    beats: int
+    cycles: int
+    macs_per_cycle: float
+    peak_macs_per_cycle: float
+    utilisation: float
+    seconds_build: float
+    seconds_run: float
+    seconds: float
+    cached: bool
+
+
+def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_folder="build", log=None, **parameters):
+    """``initial + a @ b`` on the simulated RTL of an array, checked against the golden product.
+
+    Parameters
+    ----------
+    name : :class:`str` or :class:`~carrysave.models.config.Config`
+        A design with a tile schedule, such as ``systolic-os``.
+    a : array of integers, shape (M, K)
+    b : array of integers, shape (K, N)
+    initial : array of integers, optional
+        Broadcast to (M, N): a bias, or the product so far.
+    simulator : ``"verilator"`` or ``"icarus"``
+    on : ``"rtl"`` or ``"gates"``
+        The exported Verilog, or the netlist mapped to the default library.
+    log : callable, optional
+        Receives a line once the arguments are found to be good.
+    **parameters
+        Of the design.
+
+    Returns
+    -------
+    :class:`Multiplied`
+
+    Raises
+    ------
+    ConfigError
+        If a matrix does not fit the other, the design or its operands' range, or the design multiplies no matrices.
+    CarrysaveError
+        If what the simulation gives is not the product: a bug of the design.
+    """
+    start = time.perf_counter()
+    config = configure(name, **parameters)
+    if not hasattr(config, "schedule"):
+        able = ", ".join(other for other, entry in DESIGNS.items() if hasattr(entry.config, "schedule"))
+        raise ConfigError(
+            f"{config.design} has no tile schedule, so it multiplies no matrices; those that have: {able}"
+        )
+    if on not in LEVELS:
+        raise ConfigError(f"on must be one of {', '.join(LEVELS)}, not {on!r}")
+    require(simulator)
+    want = golden_gemm(
+        a,
+        b,
+        acc_width=config.acc_width if config.overflow == "wrap" else 63,
+        signed=config.result_signed if config.overflow == "wrap" else True,
+        overflow=config.overflow,
+        initial=initial,
+    )
+    (m, k), n = np.shape(a), np.shape(b)[1]
+    entry = design(config.design)
+    _refuse_huge(config, entry, m, k, n)
+    store, runs = Store(build_folder), []
+
+    def execute(beats):
+        if log:
+            log(f"{config.design}: building the simulation, {len(beats)} beats to play")
+        played = play(config, beats, store=store, sources=_sources(config, on, store), simulator=simulator)
+        if not played.passed:
+            raise CarrysaveError(f"{config.design} on {on}: {played.first_mismatch}")
+        runs.append(played)
+        return played.outputs
+
+    product = multiply(config, a, b, execute, initial=initial)
+    if not np.array_equal(product, want):
+        row, col = (int(place) for place in np.argwhere(product != want)[0])
+        raise CarrysaveError(
+            f"{config.design}: element ({row}, {col}) is {int(product[row, col])}, the golden product has "
+            f"{int(want[row, col])}"
+        )
+    played, macs = runs[0], m * k * n
+    peak = entry.macs_per_beat(config) / config.initiation_interval
+    return Multiplied(
+        product=product,
+        design=config.design,
+        shape=(m, k, n),
+        macs=macs,
+        beats=played.beats,
+        cycles=played.cycles,
+        macs_per_cycle=macs / played.cycles,
+        peak_macs_per_cycle=peak,
+        utilisation=macs / (peak * played.cycles),
+        seconds_build=played.seconds_build,
+        seconds_run=played.seconds_run,
+        seconds=time.perf_counter() - start,
+        cached=played.cached,
+    )
+
+
+def _sources(config, on, store):
+    if on == "rtl":
+        return None
+    from .asic.estimate import map_design
+
+    netlist = map_design(config, store=store)
+    return [netlist.verilog.read_text(), netlist.cell_models.read_text()]
+
+
+def _refuse_huge(config, entry, m, k, n):
+    need = m * k * n / entry.macs_per_beat(config) * config.i.dtype.itemsize
+    if need > LARGEST_BYTES:
+        raise ConfigError(
+            f"a product of {m} x {k} x {n} takes {need / (1 << 30):.0f} GiB of input beats; cut K into parts, each of "
+            "which takes the result before as its initial C"
+        )
