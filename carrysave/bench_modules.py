@@ -190,8 +190,11 @@ class SkewedArray(wiring.Component):
         drain = [delayed(m, ended, late, "ended"), *Signal(cols - 1, name="drain_r")]
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(first) if later is not started]
         m.d.sync += [later.eq(earlier) for earlier, later in pairwise(drain)]
-        m.submodules.correction = correction = place_correction(config)
-        m.d.comb += [correction.clear.eq(delayed(m, started, late, "started")), correction.last.eq(drain[0])]
+        corrected = config.correction == "drain"
+        if corrected:
+            m.submodules.correction = correction = place_correction(config)
+            m.d.comb += [correction.clear.eq(delayed(m, started, late, "started")), correction.last.eq(drain[0])]
+            value = correction.correction
 
         down = [self.b.word_select(c, len(self.b) // cols) for c in range(cols)]
         states = [[] for _ in range(cols)]
@@ -204,16 +207,16 @@ class SkewedArray(wiring.Component):
                 m.d.comb += [pe.a.eq(across), pe.b.eq(down[c]), pe.clear.eq(clear[c])]
                 across, down[c] = pe.a_o, pe.b_o
                 states[c].append(Cat(pe.s, pe.c) if carries else pe.acc)
-        value = correction.correction
         for c in range(cols):
-            value = delayed(m, value, min(c, 1), f"correction{c}")
             m.submodules[f"drain_{c}"] = mux = place_drain(len(states[c][0]), rows)
             m.submodules[f"final_{c}"] = final = place_final_adder(config, carries)
             m.d.comb += [
                 mux.states.eq(Cat(states[c])),
                 mux.select.eq(place_train(m, f"select_{c}", drain[c], rows, "select")),
                 (Cat(final.s, final.c) if carries else final.s).eq(mux.chosen),
-                final.correction.eq(value),
                 self.c.word_select(c, config.acc_width).eq(final.result),
             ]
+            if corrected:
+                value = delayed(m, value, min(c, 1), f"correction{c}")
+                m.d.comb += final.correction.eq(value)
         return m

@@ -32,6 +32,7 @@ _ARRAYS = {
             {"rows": 5, "cols": 2, "a_width": 4, "b_width": 8, "b_signed": False},
             {"rows": 4, "cols": 4, "result_rows": 12, "partial_products": "and"},
             {"rows": 3, "cols": 3, "product_rows": 2, "width": 9, "signed": False},
+            {"rows": 3, "cols": 2, "adder_cycles": 3, "correction": "pe"},
             {"rows": 8, "cols": 8},
         ),
         ({"pe": "mac"}, {"pe": "opt1"}),
@@ -44,6 +45,7 @@ _ARRAYS = {
             {"rows": 3, "cols": 2, "lanes": 5, "a_width": 4, "b_width": 8, "b_signed": False},
             {"rows": 4, "cols": 4, "lanes": 4, "partial_products": "and"},
             {"rows": 2, "cols": 2, "lanes": 8, "product_rows": 2},
+            {"rows": 2, "cols": 3, "lanes": 4, "product_rows": 4, "adder_cycles": 2, "correction": "pe"},
         ),
         ({"pe": "mac"}, {"pe": "opt1"}),
         {"rows": 2, "cols": 2, "lanes": 2},
@@ -55,6 +57,7 @@ _ARRAYS = {
             {"rows": 3, "cols": 2, "a_width": 5, "b_width": 8, "a_signed": False, "lanes": 2},
             {"rows": 4, "cols": 4, "signed": False},
             {"rows": 2, "cols": 2, "width": 12, "product_rows": 2},
+            {"rows": 2, "cols": 2, "adder_cycles": 2, "correction": "pe"},
         ),
         ({"pe": "mac"}, {"pe": "opt1"}, {"pe": "opt2"}),
         {"rows": 2, "cols": 2},
@@ -110,15 +113,26 @@ _ARRAYS = {
 _FORMAL_WIDTHS = ((4, 4), (8, 8), (5, 7), (16, 16))
 _FORMAL_CARRIES = ((1, 1), (4, 2), (8, 2), (64, 64))
 _FORMAL_ARRAYS = {
-    "systolic-os": ({"product_rows": 2}, {"product_rows": 3, "encode": "edge", "signed": False}),
+    "systolic-os": (
+        {"product_rows": 2},
+        {"product_rows": 3, "encode": "edge", "signed": False},
+        {"correction": "pe", "adder_cycles": 2},
+    ),
     "cube": (
         {},
         {"lanes": 3, "width": 4},
         {"encode": "edge"},
         {"partial_products": "and"},
         {"lanes": 8, "product_rows": 2},
+        {"lanes": 4, "product_rows": 4, "correction": "pe"},
     ),
-    "matrix-2d": ({}, {"width": 4}, {"a_width": 7, "signed": False}, {"product_rows": 2, "lanes": 4}),
+    "matrix-2d": (
+        {},
+        {"correction": "pe"},
+        {"width": 4},
+        {"a_width": 7, "signed": False},
+        {"product_rows": 2, "lanes": 4},
+    ),
     "systolic-ws": ({}, {"width": 4}, {"encode": "edge"}, {"partial_products": "and"}, {"signed": False, "lanes": 5}),
     "tree": (
         {},

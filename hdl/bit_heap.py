@@ -103,10 +103,15 @@ class BitHeap:
         return rest
 
     def register(self, rows):
-        """Reduce to at most ``rows`` dots a column, and go on with them from registers, a cycle later."""
+        """Reduce to at most ``rows`` dots a column, and go on with them from registers, a cycle later.
+
+        What is constant stays as it is.
+        """
         for column, dots in enumerate(self._columns):
             self._reduce_column(column, rows)
             for index, (_arrival_ps, count, dot) in enumerate(dots):
+                if isinstance(dot, Const):
+                    continue
                 register = Signal(name=f"{self._name}_r{index}_{column}", reset_less=True)
                 self._m.d.sync += register.eq(dot)
                 dots[index] = (0, count, register)

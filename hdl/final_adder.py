@@ -13,10 +13,11 @@ __all__ = ["FinalAdder", "place_final_adder"]
 
 
 class FinalAdder(wiring.Component):
-    """Adds sum word, carry word and correction, modulo ``2 ** acc_width``; latency ``adder_cycles`` of the configuration.
+    """Adds sum word, carry word and correction, as far as there are any, modulo ``2 ** acc_width``.
 
     Before a register the three are compressed to two dots a column, after it a carry-propagate adder resolves them: in one
-    cycle, or in several, each of which adds a part of the columns and hands its carry on.
+    cycle, or in several, each of which adds a part of the columns and hands its carry on. The latency is the configuration's
+    ``adder_cycles``.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class FinalAdder(wiring.Component):
     c : ``In(len(carries))``
         Carry word; absent if there are no carries.
     correction : ``In(acc_width)``
-        See :class:`~carrysave.hdl.pe.Correction`.
+        See :class:`~carrysave.hdl.pe.Correction`; absent with ``correction="pe"``.
     result : ``Out(acc_width)``
         Sum of the three ``latency`` cycles ago, straight from the adder.
     """
@@ -47,7 +48,8 @@ class FinalAdder(wiring.Component):
         """Signature for a configuration."""
         width = config.acc_width
         carry_word = {"c": In(len(carries))} if carries else {}
-        return wiring.Signature({"s": In(width), **carry_word, "correction": In(width), "result": Out(width)})
+        correction = {"correction": In(width)} if config.correction == "drain" else {}
+        return wiring.Signature({"s": In(width), **carry_word, **correction, "result": Out(width)})
 
     def elaborate(self, platform):
         m = Module()
@@ -55,7 +57,8 @@ class FinalAdder(wiring.Component):
         heap.add_word(self.s)
         for index, column in enumerate(self._carries):
             heap.add(column, self.c[index])
-        heap.add_word(self.correction)
+        if self._config.correction == "drain":
+            heap.add_word(self.correction)
         rows, carry, sums = heap.reduce(lambda column: True), None, []
         for cycle, part in enumerate(adder_parts(len(self.s), self.latency)):
             columns = [] if carry is None else [[carry, carry]]  # makes a carry into the next column

@@ -32,7 +32,6 @@ class _Unit(wiring.Component):
         m = Module()
         carries = carry_columns(self.config) if self._kind == "opt1" else ()
         m.submodules.pe = pe = place_pe(self.config, self._kind)
-        m.submodules.correction = correction = place_correction(self.config)
         m.submodules.final_adder = final = place_final_adder(self.config, carries)
         depth = self.latency + 1
         m.submodules.results = results = fifo.SyncFIFO(width=self.config.acc_width, depth=depth)
@@ -56,13 +55,17 @@ class _Unit(wiring.Component):
         m.d.sync += [clear.eq(accepted & first), last.eq((last << 1) | ending)]
         m.d.comb += [
             pe.clear.eq(clear),
-            correction.clear.eq(clear),
-            correction.last.eq(last[0]),
-            final.correction.eq(correction.correction),
             results.w_data.eq(final.result),
             results.w_en.eq(last[2]),
         ]
         m.d.comb += [final.s.eq(pe.s), final.c.eq(pe.c)] if carries else final.s.eq(pe.acc)
+        if self.config.correction == "drain":
+            m.submodules.correction = correction = place_correction(self.config)
+            m.d.comb += [
+                correction.clear.eq(clear),
+                correction.last.eq(last[0]),
+                final.correction.eq(correction.correction),
+            ]
 
         taken = self.o.valid & self.o.ready
         reserved = Signal(range(depth + 1))

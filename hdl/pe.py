@@ -6,10 +6,11 @@ configuration a PE adds up that many products a cycle; with ``broadcast`` operan
 with ``product_rows`` the products are compressed to that many rows, which enter the accumulator a cycle later.
 
 The accumulator gathers ``product_constant`` (see :mod:`carrysave.hdl.partial_products`) with every cycle, bubbles
-included; :class:`Correction` runs along and gives what to add to the final sum.
+included; :class:`Correction` runs along and gives what to add to the final sum. With ``correction="pe"`` of a configuration
+the PE takes the constant out itself, in every cycle.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -101,6 +102,10 @@ def _lanes(config, word):
 
 def step_constant(config):
     """What the accumulator gathers beyond the products in every cycle, modulo ``2 ** acc_width``."""
+    return 0 if config.correction == "pe" else _dots_constant(config)
+
+
+def _dots_constant(config):
     if temporal(config):
         constant = 1 << row_top(config.b_width, config.b_signed)
     else:
@@ -120,6 +125,9 @@ def add_products(m, heap, config, a, b, recode):
     recode : callable
         How ``a`` is recoded where that is done here: ``booth_digits`` or ``minimal_digits``.
     """
+    if config.correction == "pe":
+        minus = -_dots_constant(config) % (1 << config.acc_width)
+        heap.add_word([Const(minus >> column & 1) for column in range(config.acc_width)])
     for lane_a, lane_b in zip(_lanes(config, a), _lanes(config, b), strict=True):
         if temporal(config):
             neg, one, two = lane_a

@@ -119,19 +119,23 @@ class SystolicGrid(wiring.Component):
                     across[r] = pe.a_o
                 down[c] = pe.b_o
 
-        m.submodules.correction = correction = place_correction(config)
-        m.d.comb += [correction.clear.eq(delayed(m, started, late, "started")), correction.last.eq(drain[0])]
-        if temporal(config):
-            m.d.comb += correction.shift.eq(delayed(m, shifted, late, "shifted"))
-        value = correction.correction
+        corrected = config.correction == "drain"
+        if corrected:
+            m.submodules.correction = correction = place_correction(config)
+            m.d.comb += [correction.clear.eq(delayed(m, started, late, "started")), correction.last.eq(drain[0])]
+            if temporal(config):
+                m.d.comb += correction.shift.eq(delayed(m, shifted, late, "shifted"))
+            value = correction.correction
         for c in range(cols):
             behind = min(c, skew)
             m.submodules[f"final_{c}"] = final = place_final_adder(config, carries)
-            value = delayed(m, value, min(behind, 1), f"correction{c}")
+            if corrected:
+                value = delayed(m, value, min(behind, 1), f"correction{c}")
+                m.d.comb += final.correction.eq(value)
             states = [Cat(pe.s, pe.c) if carries else pe.acc for pe in (grid[r][c] for r in range(rows))]
             m.submodules[f"drain_{c}"] = mux = place_drain(len(states[0]), rows)
             m.d.comb += [mux.states.eq(Cat(states)), mux.select.eq(select[behind])]
-            m.d.comb += [(Cat(final.s, final.c) if carries else final.s).eq(mux.chosen), final.correction.eq(value)]
+            m.d.comb += (Cat(final.s, final.c) if carries else final.s).eq(mux.chosen)
             m.d.comb += self.c[c].eq(delayed(m, final.result, skew + 1 - behind, f"c{c}"))
 
         # With drain[r + c] PE (r, c) adds its last product; two cycles on, row r of column c is in the final adder's

@@ -19,11 +19,23 @@ __all__ = [
     "MACConfig",
     "OPT1Config",
     "ProductConfig",
+    "correction_parameter",
     "mac_golden",
     "mac_stimulus",
     "operand_corners",
     "operand_samples",
 ]
+
+
+def correction_parameter():
+    """The parameter ``correction`` of designs whose accumulators gather the constant of the sign dots."""
+    return parameter(
+        "drain",
+        "where the constant of the inverted sign dots is taken out: once a result, or in every step in each PE, which then "
+        "is larger but needs less behind it",
+        choices=("drain", "pe"),
+    )
+
 
 ADDERS = ("kogge-stone", "han-carlson", "sklansky", "brent-kung", "ripple", "hybrid")
 
@@ -62,6 +74,8 @@ class ProductConfig(Config):
         choices=ADDERS,
     )
 
+    #: The constant of the inverted sign dots is taken out once a result (``"drain"``) or in each PE (``"pe"``).
+    correction: ClassVar[str] = "drain"
     #: Cycles over which the carry-propagate adder that ends a reduction is spread.
     adder_cycles: ClassVar[int] = 1
 
@@ -106,6 +120,8 @@ class MACConfig(ProductConfig):
     latency: ClassVar[int] = 4
     #: Cycles between products.
     initiation_interval: ClassVar[int] = 1
+
+    correction: str = correction_parameter()
 
     @property
     def i(self):

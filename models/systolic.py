@@ -10,6 +10,7 @@ import numpy as np
 
 from .config import parameter
 from .errors import ConfigError
+from .mac import correction_parameter
 from .tile import TileConfig
 
 __all__ = ["SystolicConfig", "systolic_cycles"]
@@ -31,6 +32,7 @@ class SystolicConfig(TileConfig):
         "rows of dots in a register between products and accumulator, for a shorter period; 0: no register",
         legal=(0, 16),
     )
+    correction: str = correction_parameter()
     adder_cycles: int = parameter(
         1, "cycles over which the final carry-propagate adder is spread, for a shorter period", legal=(1, 4)
     )

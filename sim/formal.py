@@ -119,7 +119,7 @@ def _product_subjects(config, kind):
     kept = f"(clear ? 0 : shift ? 4 ({result}) : {result})" if kind == "opt2" else f"(clear ? 0 : {result})"
     one = "digit b" if kind == "opt2" else "a b"
     products = one if config.pe_lanes == 1 else f"the sum of {config.pe_lanes} products {one}"
-    claim = f"{result} becomes {kept} + {products} + {constant:#x}"
+    claim = f"{result} becomes {kept} + {products}" + (f" + {constant:#x}" if constant else "")
     yield f"{kind} PE", claim, lambda: product_step(config, kind).prove()
     small = max(config.a_width, config.b_width) <= ABC_WIDTH
     if small and kind != "opt2" and config.pe_lanes == 1 and not config.product_rows:
@@ -127,11 +127,13 @@ def _product_subjects(config, kind):
     if kind == "opt2":
         inner = config.replace(lanes=1)
         yield ("digit selector", "digits as models.digits has them", lambda: weight_encoder_equals_model(inner))
-    kept = "(clear ? 0 : shift ? 4 running : running)" if kind == "opt2" else "(clear ? 0 : running)"
-    claim = f"running becomes {kept} - {constant:#x}, held with last"
-    factor = shifted_or_cleared(4) if kind == "opt2" else cleared
-    yield ("correction", claim, lambda: correction_is(Correction(config), "correction", constant, factor))
-    claim = f"result is {result} + correction"
+    corrected = config.correction == "drain"
+    if corrected:
+        kept = "(clear ? 0 : shift ? 4 running : running)" if kind == "opt2" else "(clear ? 0 : running)"
+        claim = f"running becomes {kept} - {constant:#x}, held with last"
+        factor = shifted_or_cleared(4) if kind == "opt2" else cleared
+        yield ("correction", claim, lambda: correction_is(Correction(config), "correction", constant, factor))
+    claim = f"result is {result}{' + correction' if corrected else ''}"
     yield "final adder", claim, lambda: final_step(config, carries).prove()
 
 

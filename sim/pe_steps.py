@@ -1,5 +1,7 @@
 """Steps of processing elements and adders, to be proven: what each of them adds up."""
 
+import re
+
 import numpy as np
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -206,7 +208,8 @@ def final_step(config, carries):
 
     def specify(specification):
         specification.add_word(logic.ports["s"], bit_weights(width))
-        specification.add_word(logic.ports["correction"], bit_weights(width))
+        if "correction" in logic.ports:
+            specification.add_word(logic.ports["correction"], bit_weights(width))
         if carries:
             specification.add_word(logic.ports["c"], [1 << column for column in carries])
 
@@ -215,8 +218,19 @@ def final_step(config, carries):
         terms=tuple(zip(result, bit_weights(width), strict=True)),
         width=width,
         specify=specify,
-        word=tuple(result),
+        word=tuple(result) if final.latency == 1 else (),
+        # An adder in parts is told by what its first registers hold.
+        adder=WordAdder(tuple(result), _registered_dots(logic, width)) if final.latency > 1 else None,
     )
+
+
+def _registered_dots(logic, width):
+    """Nodes that a final adder's registers ``row0_<column>_0`` and ``row1_<column>_0`` hold, by column."""
+    columns = [[] for _ in range(width)]
+    for node, names in logic.names.items():
+        for column in {int(found[1]) for name in names if (found := re.fullmatch(r"row[01]_(\d+)_0", name))}:
+            columns[column].append(node)
+    return tuple(map(tuple, columns))
 
 
 def _sum_step(logic, config, width, output, *, words, b, lags, encode=None, constant=0, carried=False):

@@ -100,6 +100,7 @@ def test_column(registered):
         SystolicConfig(rows=3, cols=2, a_width=4, b_width=4, max_k=40, pe="mac"),
         CubeConfig(rows=2, cols=2, lanes=3, a_width=4, b_width=4, max_k=40, encode="edge"),
         CubeConfig(rows=2, cols=3, lanes=3, a_width=4, b_width=4, max_k=40, product_rows=3, adder_cycles=2),
+        SystolicConfig(rows=2, cols=3, a_width=4, b_width=4, max_k=40, encode="edge", correction="pe"),
     ],
     ids=lambda config: config.canonical(),
 )

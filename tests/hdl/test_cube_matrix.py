@@ -21,6 +21,8 @@ CUBES = [
     CubeConfig(rows=2, cols=3, lanes=4, product_rows=3, **SMALL),
     CubeConfig(rows=2, cols=2, lanes=2, pe="mac", product_rows=2, **SMALL),
     CubeConfig(rows=3, cols=2, lanes=2, product_rows=2, adder_cycles=2, **SMALL),
+    CubeConfig(rows=2, cols=2, lanes=2, correction="pe", product_rows=4, **SMALL),
+    CubeConfig(rows=2, cols=3, lanes=2, pe="mac", correction="pe", b_signed=False, **SMALL),
     CubeConfig(rows=2, cols=2, lanes=1, pe="mac", encode="edge", b_signed=False, **SMALL),
 ]
 MATRICES = [
@@ -28,6 +30,7 @@ MATRICES = [
     MatrixConfig(rows=3, cols=2, pe="mac", encode="edge", **SMALL),
     MatrixConfig(rows=1, cols=4, lanes=2, encode="edge", result_rows=5, **SMALL),
     MatrixConfig(rows=2, cols=3, pe="opt2", **SMALL),
+    MatrixConfig(rows=2, cols=2, pe="opt2", correction="pe", **SMALL),
     MatrixConfig(rows=3, cols=1, pe="opt2", lanes=3, a_width=5, b_width=4, a_signed=False, max_k=60),
     MatrixConfig(rows=1, cols=2, pe="opt2", lanes=1, b_signed=False, carry_spacing=1, carry_spacing_low=1, **SMALL),
     MatrixConfig(rows=3, cols=2, pe="opt2", lanes=5, product_rows=2, adder_cycles=3, **SMALL),
