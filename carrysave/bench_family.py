@@ -35,8 +35,7 @@ FAMILY = {
 
 _SMALL = {"effort": "normal"}
 _LARGE = {"front_ends": ("plain",), "scripts": ("map", "area", "nf"), "targets_ps": (0, 600, 400, 300)}
-_ARRAY = {"front_ends": ("plain",), "scripts": ("map", "area", "nf"), "targets_ps": (0, 1000, 600, 400)}
-_CUBE = {"front_ends": ("plain",), "scripts": ("map", "area"), "targets_ps": (0, 1000, 600)}
+_ARRAY = {"front_ends": ("plain",), "scripts": ("map", "area", "nf"), "targets_ps": (0, 1000, 700, 500)}
 _SPACINGS = ((4, 1), (5, 1), (8, 1), (4, 2), (8, 2))
 
 
@@ -105,14 +104,29 @@ def _tiles():
         yield f"one compressor, {registers} registers in it", TreeColumn(sums_config(config))
 
 
-def _arrays(config, pe):
-    common = {"rows": 4, "cols": 4, "acc_width": 32, "overflow": "wrap", "encode": "edge", "pe": pe}
-    if pe == "mac":
-        yield "digits encoded at the edge", SkewedArray(config(**common))
-        return
-    for high, low in ((8, 2),) if config is CubeConfig else ((8, 2), (16, 2), (8, 4), (16, 4)):
-        array = SkewedArray(config(**common, carry_spacing=high, carry_spacing_low=low))
-        yield f"digits encoded at the edge, carries 1 in {high} above, 1 in {low} below", array
+def _arrays(config, pe, structures):
+    for correction, rows, spacing in structures:
+        config_of = {"rows": 4, "cols": 4, "acc_width": 32, "overflow": "wrap", "encode": "edge", "pe": pe}
+        config_of |= {"correction": correction, "product_rows": rows}
+        told = ["constant taken out in each PE" if correction == "pe" else "constant taken out once a result"]
+        if rows:
+            told.append(f"a register after {rows} rows of products")
+        if spacing:
+            config_of |= {"carry_spacing": spacing[0], "carry_spacing_low": spacing[1]}
+            told.append(f"carries 1 in {spacing[0]} above, 1 in {spacing[1]} below")
+        yield ", ".join(told), SkewedArray(config(**config_of))
+
+
+# Where the constant goes, rows of products in a register, spacing of the carries: what searches by hand left of all.
+_SYSTOLIC_OPT1 = (
+    ("drain", 0, (8, 2)),
+    ("drain", 0, (16, 4)),
+    ("pe", 0, (8, 1)),
+    ("pe", 0, (8, 4)),
+    ("pe", 0, (16, 4)),
+)
+_CUBE_OPT1 = (("drain", 0, (8, 2)), ("pe", 0, (8, 1)), ("pe", 0, (8, 4)), ("pe", 3, (8, 1)), ("pe", 3, (8, 4)))
+_MAC = (("drain", 0, None), ("pe", 0, None))
 
 
 MODULES = {
@@ -123,10 +137,10 @@ MODULES = {
     "OPT3 PE": Module(_opt3_pes, _SMALL, 1 / DIGITS_PER_OPERAND, reset=True),
     "OPT4C column, 16 PEs": Module(_columns, _LARGE, 16 / DIGITS_PER_OPERAND, reset=True),
     "OPT2 tile, 16 lanes": Module(_tiles, _ARRAY, 16),
-    "systolic 4 x 4, OPT1": Module(lambda: _arrays(SystolicConfig, "opt1"), _ARRAY, 16),
-    "systolic 4 x 4, MAC": Module(lambda: _arrays(SystolicConfig, "mac"), _ARRAY, 16),
-    "cube 4 x 4 x 4, OPT1": Module(lambda: _arrays(CubeConfig, "opt1"), _CUBE, 64),
-    "cube 4 x 4 x 4, MAC": Module(lambda: _arrays(CubeConfig, "mac"), _CUBE, 64),
+    "systolic 4 x 4, OPT1": Module(lambda: _arrays(SystolicConfig, "opt1", _SYSTOLIC_OPT1), _ARRAY, 16),
+    "systolic 4 x 4, MAC": Module(lambda: _arrays(SystolicConfig, "mac", _MAC), _ARRAY, 16),
+    "cube 4 x 4 x 4, OPT1": Module(lambda: _arrays(CubeConfig, "opt1", _CUBE_OPT1), _ARRAY, 64),
+    "cube 4 x 4 x 4, MAC": Module(lambda: _arrays(CubeConfig, "mac", _MAC), _ARRAY, 64),
 }
 """Ours, by the names of :data:`FAMILY`."""
 
@@ -230,8 +244,9 @@ def family_markdown(fronts):
         "arrays do, which are larger and slower. OPT3 includes its sparse encoder. The column is one sparse encoder whose digit",
         "goes to 16 OPT4C PEs. Of the",
         "tile the published one registers all partial products, ours what a compressor tree leaves of them, and holds a second",
-        "set of weights. Arrays and cubes, accumulators of 32 bits: ours *with* digit encoders, drain, correction and final",
-        "adders, the published ones with every accumulator an output. Operands come skewed and results leave so in both.",
+        "set of weights. Arrays and cubes, accumulators of 32 bits, digits encoded at the edge: ours *with* encoders, drain,",
+        "correction and final adders, the published ones with every accumulator an output. Operands come skewed and results",
+        "leave so in both. Where the structure names a register after the products, a result comes a cycle later.",
         "",
         "Merit: 10^12 MAC/s per mm2 with 130 ps for clock-to-q and set-up. For bit-slice PEs at",
         f"{DIGITS_PER_OPERAND:.3f} digits an operand (EN-T, INT8, sigma 30, exact): what columns lose as they wait for one",

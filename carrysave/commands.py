@@ -158,6 +158,9 @@ def _gemm(args):
         f"{made.seconds:.1f} s"
         + (", simulated before" if made.cached else f", of it building {made.seconds_build:.1f} s"),
     ]
+    if made.counters:
+        counted = ", ".join(f"{name} {count}" for name, count in made.counters.items())
+        lines.insert(2, f"counted in hardware: {counted}")
     return {"output": args.output, **figures}, "\n".join(lines)
 
 

@@ -256,7 +256,8 @@ class _Contender:
                 for target in (middle / step, middle * step):
                     self.point(round(target))
         self.best = max(self.points.values(), key=lambda point: point["merit"])
-        self._count_cycles(self.measure(self.best))
+        self.measure(self.best)
+        self._count_cycles()
         self.shared.log(
             f"{self.entry.label}: best at {self.best['period_ps']:.0f} ps, {self.best['area_um2']:.0f} um2, "
             f"utilisation {self.utilisation:.1%}"
@@ -279,20 +280,10 @@ class _Contender:
             if point["merit"] < before["merit"]:
                 break
 
-    def _count_cycles(self, measured):
+    def _count_cycles(self):
         work = self.shared.work
-        if self.entry.cycles:
-            counts = [self.entry.cycles(self.config, product) for product in work.products]
-            self.cycles, ideal = (sum(column) for column in zip(*counts, strict=True))
-            self.cycles_from = "cycle model, every product"
-        else:
-            # An energy sample's cycles stand for those of its part of the workload.
-            scale = work.macs / sum(sample.macs for sample in self.shared.samples)
-            self.cycles = measured["cycles_for_workload"] * scale
-            ideal = work.macs / (
-                design(self.config.design).macs_per_beat(self.config) / self.config.initiation_interval
-            )
-            self.cycles_from = "scaled from the sample"
+        counts = [self.entry.cycles(self.config, product) for product in work.products]
+        self.cycles, ideal = (sum(column) for column in zip(*counts, strict=True))
         self.peak = work.macs / ideal
         self.macs_per_cycle = work.macs / self.cycles
         self.utilisation = ideal / self.cycles
@@ -344,7 +335,7 @@ class _Contender:
             netlist = self._netlist(point["target_ps"])
             timing, places = analyse(netlist), _places(netlist, design(self.config.design).pe(self.config))
             total = sum(sample.macs for sample in shared.samples)
-            parts, leakage, cycles = Counter(), Counter(), 0.0
+            parts, leakage = Counter(), Counter()
             for sample in shared.samples:
                 beats = to_beats(self.config, sample.a, sample.b)
                 spent = energy(self.config, beats, netlist, store=shared.store, timing=timing).power
@@ -354,8 +345,7 @@ class _Contender:
                         part = count / sum(groups.values())
                         parts[group] += spent.by_module[module] * part * share
                         leakage[group] += spent.leakage_by_module[module] * part * share
-                cycles += sample.macs * spent.cycles / sample.sampled_macs
-            return {"dynamic_fj": dict(parts), "leakage_nw_cycles": dict(leakage), "cycles_for_workload": cycles}
+            return {"dynamic_fj": dict(parts), "leakage_nw_cycles": dict(leakage)}
 
         matrices = [digest(sample.a.tobytes(), sample.b.tobytes(), sample.macs) for sample in shared.samples]
         return self._kept("energy", [point["target_ps"], matrices], make)
@@ -391,7 +381,6 @@ class _Contender:
             "peak_macs_per_cycle": self.peak,
             "macs_per_cycle": self.macs_per_cycle,
             "cycles": round(self.cycles),
-            "cycles_from": self.cycles_from,
             "utilisation": self.utilisation,
             "points": sorted(self.points.values(), key=lambda point: point["period_ps"]),
             "best": best,

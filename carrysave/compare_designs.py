@@ -35,19 +35,19 @@ class Entry:
         The others of its architecture are held against it.
     paper : tuple of two :class:`float`, optional
         The paper's area and energy efficiency over its baseline.
-    cycles : callable, optional
+    cycles : callable
         ``cycles(config, product)`` gives the cycles that a :class:`~carrysave.compare_work.Product` takes and those that
-        it would take if all processing elements were always busy; without it cycles are scaled from the sample.
+        it would take if all processing elements were always busy.
     """
 
     architecture: str
     design: str
     pe: str
     parameters: Callable
+    cycles: Callable
     variant: str = ""
     baseline: bool = False
     paper: tuple | None = None
-    cycles: Callable | None = None
 
     @property
     def label(self):
@@ -79,6 +79,13 @@ def _output_stationary(config, product):
     tiles = ceil(shape.m / config.rows) * ceil(shape.n / config.cols) * shape.count
     steps = ceil(shape.k / config.lanes) * getattr(config, "bit_weights", 1)
     return _many(lambda lengths: systolic_cycles(config, lengths), tiles, steps), shape.macs / _peak(config)
+
+
+def _weight_stationary(config, product):
+    from .models.stationary_cycles import stationary_gemm_cycles
+
+    shape = product.shape
+    return stationary_gemm_cycles(config, shape.m, shape.k, shape.n) * shape.count, shape.macs / _peak(config)
 
 
 def _many(model, tiles, steps):
@@ -137,7 +144,12 @@ def _square(size):
 
 
 def _cube(size):
-    return {"rows": size, "cols": size, "lanes": size}
+    return {**_square(size), "lanes": size}
+
+
+def _corrected_cube(size):
+    # A PE that sums many products hardly grows by the constant, which then needs nothing at the edges of the array.
+    return {**_cube(size), "correction": "pe" if size <= 16 else "drain"}
 
 
 def _laconic_size(size):
@@ -148,7 +160,7 @@ def _stationary(size):
     return {"lanes": size, "cols": size}
 
 
-def _entries(architecture, design, pes, parameters, *, paper=None, cycles=None, baseline="mac", **fixed):
+def _entries(architecture, design, pes, parameters, *, cycles, paper=None, baseline="mac", **fixed):
     """Entries of one design; what is ``fixed`` applies to all of them, and ``pes`` says what is special to each.
 
     The first of an architecture that is called as its ``baseline`` is what the others are held against.
@@ -190,11 +202,11 @@ ENTRIES = (
     *_entries("systolic array, output stationary", "systolic-os", [*_each("mac", "opt1"), *_registered(3)], _square,
               paper=(1.27, 1.04), cycles=_output_stationary, encode="edge"),
     *_entries("systolic array, weight stationary", "systolic-ws", _each("mac", "opt1"), _stationary,
-              paper=(1.27, 1.04), encode="edge"),
-    *_entries("3D cube", "cube", [*_each("mac", "opt1"), *_registered(4)], _cube,
+              paper=(1.27, 1.04), cycles=_weight_stationary, encode="edge"),
+    *_entries("3D cube", "cube", [*_each("mac", "opt1"), *_registered(3)], _corrected_cube,
               paper=(1.28, 1.56), cycles=_output_stationary, encode="edge"),
     *_entries("multiplier-adder tree", "tree", [(pe, "", {}) for pe in ("mac", "opt1", "opt2")], _stationary,
-              paper=(1.56, 1.49)),
+              paper=(1.56, 1.49), cycles=_weight_stationary),
     *_entries("2D matrix", "matrix-2d", [*_each("mac", "opt1", "opt2"), *_registered(3)], _square,
               paper=(1.44, 1.20), cycles=_output_stationary, encode="edge"),
     *_entries(_SLICES, "laconic", [("laconic", "", {})], _laconic_size, baseline="laconic", cycles=_laconic),

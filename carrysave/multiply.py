@@ -46,6 +46,8 @@ class Multiplied:
         To build the simulation, to run it, and for all.
     cached : :class:`bool`
         The run was found in the build folder.
+    counters : :class:`dict` or None
+        What the design's own counters held in the end, by name; None for a design that has none.
     """
 
     product: np.ndarray = field(repr=False)
@@ -61,6 +63,7 @@ class Multiplied:
     seconds_run: float
     seconds: float
     cached: bool
+    counters: dict | None = None
 
 
 def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_folder="build", log=None, **parameters):
@@ -148,6 +151,7 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
         seconds_run=played.seconds_run,
         seconds=time.perf_counter() - start,
         cached=played.cached,
+        counters=played.counters,
     )
 
 

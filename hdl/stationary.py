@@ -65,7 +65,7 @@ class StationaryArray(wiring.Component):
     --------------------
     Nothing inside ever waits. Finished sums stay in the accumulator rows until the output has taken them, so that these are
     the buffer of the results as well as what brings the columns, each a cycle behind the other, back into line. Which beats
-    wait, and for how long, :func:`~carrysave.models.stationary.stationary_cycles` says.
+    wait, and for how long, :func:`~carrysave.models.stationary_cycles.stationary_cycles` says.
     """
 
     def __init__(self, config):

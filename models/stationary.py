@@ -23,7 +23,9 @@ __all__ = [
     "StationaryConfig",
     "SystolicWSConfig",
     "TreeConfig",
-    "stationary_cycles",
+    "blocks_of_product",
+    "flagged_beats",
+    "segments",
     "stationary_golden",
     "stationary_stimulus",
 ]
@@ -160,17 +162,10 @@ class StationaryConfig(ProductConfig):
         a = np.pad(a, ((0, 0), (0, steps * self.lanes - k))).reshape(m, steps, self.lanes)
         b = np.pad(b, ((0, steps * self.lanes - k), (0, across * self.cols - n)))
         b = b.reshape(steps, self.lanes, across, self.cols)
-        tiles = -(-m // self.tile_rows)
-        heights = np.full(tiles, m // tiles)
-        heights[: m % tiles] += 1
-        # Axes: block column, tile, block of K. Where there is but one block of K, all tiles share its weights.
-        shape = (across, tiles, steps)
-        index = np.indices(shape).reshape(3, -1)
-        tops = np.cumsum(heights) - heights
-        heights = heights[index[1]]
+        heights, index, loads = blocks_of_product(self, m, steps, across)
+        tops = np.concatenate([[0], np.cumsum(heights[index[0] == 0][::steps])])
         number = np.arange(heights.sum()) - np.repeat(np.cumsum(heights) - heights, heights)
         rows = a[np.repeat(tops[index[1]], heights) + number, np.repeat(index[2], heights)]
-        loads = (index[1] == 0) | (steps > 1)
         weights = b.transpose(2, 0, 1, 3)[index[0][loads], index[2][loads]]
         return _beats(self, heights, rows, weights, loads, index[2] == 0, index[2] == steps - 1)
 
@@ -266,36 +261,74 @@ class TreeConfig(StationaryConfig):
         return 2
 
 
-def _beats(config, heights, rows, weights, loads, first, last):
-    """Beats of blocks one after another, the loads of each in the last beats before it.
+def blocks_of_product(config, m, steps, across):
+    """The blocks of weights that a matrix product meets, in order.
 
     Parameters
     ----------
+    config : :class:`StationaryConfig`
+    m : :class:`int`
+        Rows of A, spread evenly over tiles of at most ``tile_rows``.
+    steps, across : :class:`int`
+        Blocks of B along K, along N.
+
+    Returns
+    -------
+    heights : array
+        Number of rows of A that meet each block.
+    index : array of shape ``(3, blocks)``
+        Block along N, tile, and block along K.
+    loads : array of :class:`bool`
+        Whether the block is loaded: where there is but one along K, all tiles share its weights.
+    """
+    tiles = -(-m // config.tile_rows)
+    heights = np.full(tiles, m // tiles)
+    heights[: m % tiles] += 1
+    index = np.indices((across, tiles, steps)).reshape(3, -1)
+    return heights[index[1]], index, (index[1] == 0) | (steps > 1)
+
+
+def flagged_beats(config, make, heights, loads, first, last):
+    """Beats of blocks one after another, the loads of each in the last beats before it, without operands.
+
+    Parameters
+    ----------
+    config : :class:`StationaryConfig`
+    make : callable
+        From a number of beats to an array with fields ``load``, ``row``, ``swap``, ``first``, ``last``, all zero.
     heights : array
         Number of rows of each block.
-    rows : array of shape ``(heights.sum(), lanes)``
-        Rows of A of all blocks.
-    weights : array of shape ``(loads.sum(), lanes, cols)``
-        Weights of the blocks that load some.
     loads, first, last : arrays of :class:`bool`
         Of each block: whether it loads weights (the first one does), begins sums, ends sums.
+
+    Returns
+    -------
+    beats : array
+    row_places, load_places : arrays
+        Beats with ``row``, with ``load``, in order.
     """
     lanes = config.lanes
     following = np.append(loads[1:], False)
     lengths = np.where(following, np.maximum(heights, lanes + 1), heights)
     starts = lanes + np.cumsum(lengths) - lengths
-    beats = config.i.zeros(lanes + int(lengths.sum()))
-    places = np.arange(len(rows)) + np.repeat(starts - np.cumsum(heights) + heights, heights)
-    beats["a"][places] = rows
-    beats["row"][places] = 1
+    beats = make(lanes + int(lengths.sum()))
+    row_places = np.arange(heights.sum()) + np.repeat(starts - np.cumsum(heights) + heights, heights)
+    beats["row"][row_places] = 1
     for name, flags in (("first", first), ("last", last)):
-        beats[name][places] = np.repeat(flags, heights)
+        beats[name][row_places] = np.repeat(flags, heights)
     beats["swap"][starts] = 1
     # The last load stands early enough not to hold up the swap, where there are beats to stand in.
     ends = (starts + np.maximum(lengths - config.swap_wait + 1, lanes + 1))[following]
-    places = (np.append(lanes, ends)[:, np.newaxis] - np.arange(1, lanes + 1)).ravel()
-    beats["b"][places] = weights.reshape(-1, config.cols)
-    beats["load"][places] = 1
+    load_places = (np.append(lanes, ends)[:, np.newaxis] - np.arange(1, lanes + 1)).ravel()
+    beats["load"][load_places] = 1
+    return beats, row_places, load_places
+
+
+def _beats(config, heights, rows, weights, loads, first, last):
+    """The same with operands: ``rows`` of shape ``(heights.sum(), lanes)``, ``weights`` ``(loads.sum(), lanes, cols)``."""
+    beats, row_places, load_places = flagged_beats(config, config.i.zeros, heights, loads, first, last)
+    beats["a"][row_places] = rows
+    beats["b"][load_places] = weights.reshape(-1, config.cols)
     return beats
 
 
@@ -305,7 +338,7 @@ def _require(bad, text):
         raise ConfigError(f"beat {int(np.argmax(bad))} {text}")
 
 
-def _segments(config, beats):
+def segments(config, beats):
     """Check the beats' flags; begin and end of what lies between swaps, and each beat's row number.
 
     Returns
@@ -351,7 +384,7 @@ def stationary_golden(config, beats):
         before the first swap, more than ``tile_rows`` rows after a swap, ``last`` with some rows of a block only, a sum that
         goes on though it never began; and for a reduction longer than ``max_k``, unless ``overflow="wrap"``.
     """
-    bounds, _ = _segments(config, beats)
+    bounds, _ = segments(config, beats)
     rows, loads = np.flatnonzero(beats["row"]), np.flatnonzero(beats["load"])
     a, first, sent = beats["a"][rows], beats["first"][rows] != 0, beats["last"][rows] != 0
     loaded, cuts = np.searchsorted(loads, bounds), np.searchsorted(rows, bounds)
@@ -440,66 +473,3 @@ def _spread(config, rng, beats):
             new[name][idle] = rng.integers(0, 2, len(idle))
         parts.append(new)
     return np.concatenate(parts)
-
-
-def stationary_cycles(config, beats):
-    """When the array accepts and delivers, with input always valid and output always ready.
-
-    The rules:
-
-    - a beat follows another in the next cycle; with OPT2 a row is held for ``row_cycles`` and accepted in the last of them;
-    - a beat with ``load`` is not accepted earlier than ``load_wait`` cycles after a swap;
-    - a swap is not accepted earlier than ``swap_wait`` cycles after a load; nor earlier than ``REUSE_CYCLES - n`` cycles
-      after row number ``n``, the latest before it;
-    - a row waits until the result of the row of the same number is read out of the accumulator rows, which happens
-      ``latency - 1`` cycles after that was accepted (if that block had fewer rows, until all are read out);
-    - a swap waits until the results of all blocks but the latest with ``last`` are read out.
-
-    Parameters
-    ----------
-    config : :class:`StationaryConfig`
-    beats : array of ``config.i.dtype``
-
-    Returns
-    -------
-    accepted : array of ``int64``
-        Cycle in which each beat is accepted; the first of all begins in cycle 0.
-    delivered : array of ``int64``
-        Cycle in which each row of C is taken.
-    """
-    bounds, numbers = _segments(config, beats)
-    row, load, last = (beats[name] != 0 for name in ("row", "load", "last"))
-    cost = np.where(row, config.row_cycles, 1)
-    offset = np.cumsum(cost) - cost
-    start = np.zeros(len(beats), np.int64)
-    start[: bounds[0]] = offset[: bounds[0]]
-    # Of the latest beats of their kind: acceptance of a load, of a row and its number; read-outs of results.
-    loaded = row_at = -(1 << 40)
-    row_number, older, results = 0, -1, np.zeros(0, np.int64)
-    if (found := np.flatnonzero(load[: bounds[0]])).size:
-        loaded = int(start[found[-1]] + cost[found[-1]] - 1)
-    for low, high in pairwise(bounds.tolist()):
-        here = slice(low, high)
-        earliest = np.zeros(high - low, np.int64)
-        if low:
-            earliest[0] = start[low - 1] + cost[low - 1]
-        earliest[0] = max(earliest[0], loaded + config.swap_wait, row_at + config.REUSE_CYCLES - row_number, older + 1)
-        rows = np.flatnonzero(row[here])
-        if len(results):
-            limits = results[np.minimum(numbers[low + rows], len(results) - 1)] + 1
-            earliest[rows] = np.maximum(earliest[rows], limits)
-        loads = np.flatnonzero(load[here])
-        times = np.maximum.accumulate(earliest - offset[here]) + offset[here]
-        if len(loads):
-            earliest[loads] = np.maximum(earliest[loads], times[0] + config.load_wait)
-            times = np.maximum.accumulate(earliest - offset[here]) + offset[here]
-            loaded = int(times[loads[-1]] + cost[low + loads[-1]] - 1)
-        start[here] = times
-        older = -1
-        if len(rows):
-            row_at, row_number = int(times[rows[-1]] + config.row_cycles - 1), int(numbers[low + rows[-1]])
-            if last[low + rows[0]]:
-                older = int(results[-1]) if len(results) else -1
-                results = times[rows] + config.row_cycles - 1 + config.latency - 1
-    accepted = start + cost - 1
-    return accepted, accepted[row & last] + config.latency

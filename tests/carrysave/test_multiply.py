@@ -8,6 +8,7 @@ import pytest
 import carrysave
 from carrysave import cli
 from carrysave.hdl.catalogue import DESIGNS
+from carrysave.models.digits import Recoding
 from carrysave.models.errors import ConfigError
 from carrysave.models.gemm import multiply
 
@@ -64,12 +65,12 @@ def test_answers_that_cannot_be():
         multiply(config, a, b, lambda beats: golden(config, beats), initial=np.zeros(3, int))
 
 
-def test_on_rtl_and_again(tmp_path):
+def test_on_rtl_and_again(build_folder):
     a, b, initial = operands(3, 5, 9, 7)
-    options = {"rows": 2, "cols": 3, "build_folder": tmp_path, "initial": initial}
+    options = {"rows": 2, "cols": 3, "build_folder": build_folder, "initial": initial}
     made = carrysave.gemm("systolic-os", a, b, **options)
     assert np.array_equal(made.product, a @ b + initial)
-    assert (made.shape, made.macs, made.cached) == ((5, 9, 7), 315, False)
+    assert (made.shape, made.macs, made.cached, made.counters) == ((5, 9, 7), 315, False, None)
     # Nine tiles of nine steps, back to back.
     assert made.beats == 81
     assert made.utilisation == pytest.approx(315 / (6 * made.cycles))
@@ -91,11 +92,15 @@ def main(tmp_path, monkeypatch, capsys):
     return run
 
 
-def test_command(main, tmp_path):
+def test_command(main, tmp_path, build_folder):
+    sizes = ("-p", "rows=2", "cols=2", "max_k=32")
     status, out, _err = main(
-        "gemm", "a.npy", "b.npy", "--design", "systolic-os", "-p", "rows=2", "cols=2", "-o", "c.npy"
+        "gemm", "a.npy", "b.npy", "--design", "bit-slice", *sizes, "-o", "c.npy", "--build", build_folder
     )
     assert status == 0
+    # Two tiles side by side take the digits of a.npy that are not zero, each tile all of them.
+    busy = 2 * Recoding(encoding="en-t").nonzero_digits(np.arange(-4, 4)).sum()
+    assert f"counted in hardware: busy {busy}, " in out
     assert "2 x 3 int64" in out
     assert "utilisation" in out
     want = np.arange(-4, 4).reshape(2, 4) @ np.arange(12).reshape(4, 3)

@@ -7,7 +7,8 @@ import pytest
 
 from carrysave.hdl.stationary import sums_config
 from carrysave.hdl.tree import DotTile, MultiplierTree, digit_sum_width, tree_rows
-from carrysave.models.stationary import TreeConfig, stationary_cycles, stationary_golden, stationary_stimulus
+from carrysave.models.stationary import TreeConfig, stationary_golden, stationary_stimulus
+from carrysave.models.stationary_cycles import stationary_cycles
 
 SMALL = {"a_width": 4, "b_width": 4, "max_k": 40}
 CONFIGS = [

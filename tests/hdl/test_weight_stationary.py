@@ -7,7 +7,8 @@ import pytest
 
 from carrysave.hdl.accumulator_rows import AccumulatorRows, RowAdder, accumulator_parts
 from carrysave.hdl.weight_stationary import WeightStationaryArray
-from carrysave.models.stationary import SystolicWSConfig, stationary_cycles, stationary_golden, stationary_stimulus
+from carrysave.models.stationary import SystolicWSConfig, stationary_golden, stationary_stimulus
+from carrysave.models.stationary_cycles import stationary_cycles
 
 SMALL = {"a_width": 4, "b_width": 4, "max_k": 40}
 CONFIGS = [

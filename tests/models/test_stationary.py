@@ -8,10 +8,10 @@ from carrysave.models.gemm import multiply, to_beats
 from carrysave.models.stationary import (
     SystolicWSConfig,
     TreeConfig,
-    stationary_cycles,
     stationary_golden,
     stationary_stimulus,
 )
+from carrysave.models.stationary_cycles import stationary_cycles, stationary_gemm_cycles
 
 SMALL = {"a_width": 4, "b_width": 4, "max_k": 40}
 CONFIGS = [
@@ -225,6 +225,22 @@ def test_a_product_keeps_the_array_busy(config):
     accepted, _delivered = stationary_cycles(config, beats)
     # Nothing but the first loads, and at most one cycle after them, is not a row.
     assert accepted[-1] + 1 - 2 * m * steps - config.lanes in (0, 1)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.canonical())
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 9, 40), (17, 4, 31), (50, 11, 6), (40, 30, 25), (5, 3, 60)])
+def test_cycles_of_whole_products(config, shape):
+    m, k, n = shape
+    beats = config.schedule(np.ones((m, k), np.int64), np.ones((k, n), np.int64))
+    assert stationary_gemm_cycles(config, m, k, n) == stationary_cycles(config, beats)[1].max() + 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"), [((0, 1, 1), "^m must be positive, not 0$"), ((1, 41, 1), "^k must be .* 40, not 41$")]
+)
+def test_products_without_cycles(shape, message):
+    with pytest.raises(ConfigError, match=message):
+        stationary_gemm_cycles(CONFIGS[0], *shape)
 
 
 def test_digits_take_turns():
