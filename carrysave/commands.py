@@ -4,14 +4,13 @@ import io
 import json
 import sys
 import tomllib
-import zipfile
-import zlib
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
 
 from . import api
+from .arrays import read_array, read_arrays
 from .hdl.catalogue import design
 from .models.config import Config
 from .models.errors import ConfigError
@@ -33,38 +32,6 @@ def _configuration(args, name):
         except RecursionError:
             raise ConfigError(f"{args.config} is nested too deeply: give one key = value a line") from None
     return design(name).config.from_pairs(args.pairs, base)
-
-
-def _load(path):
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            raise ConfigError(f"{path} holds one array without a name; write an .npz file with numpy.savez")
-        with loaded as file:
-            return dict(file)
-    except ConfigError:
-        raise
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
-    except MemoryError:
-        raise ConfigError(f"cannot read {path}: its arrays do not fit into memory") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-        raise ConfigError(f"cannot read {path}: not an .npz file of integer arrays, or damaged") from None
-
-
-def _matrix(path):
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        loaded.close()
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
-    except MemoryError:
-        raise ConfigError(f"cannot read {path}: its array does not fit into memory") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-        raise ConfigError(f"cannot read {path}: not an .npy file of integers, or damaged") from None
-    raise ConfigError(f"{path} holds arrays with names; write one array with numpy.save")
 
 
 def _say(line):
@@ -121,7 +88,7 @@ def _generate(args):
 
 
 def _run(args):
-    outputs = api.run(_configuration(args, args.name), _load(args.vectors), on=args.on, build_folder=args.build)
+    outputs = api.run(_configuration(args, args.name), read_arrays(args.vectors), on=args.on, build_folder=args.build)
     content = io.BytesIO()
     np.savez(content, **outputs)
     api.write_whole(args.output, content.getvalue())
@@ -135,12 +102,12 @@ def _gemm(args):
     from .multiply import gemm
 
     config = _configuration(args, args.name)
-    a, b = _matrix(args.a), _matrix(args.b)
+    a, b = read_array(args.a), read_array(args.b)
     made = gemm(
         config,
         a,
         b,
-        initial=_matrix(args.initial) if args.initial else None,
+        initial=read_array(args.initial) if args.initial else None,
         simulator=args.simulator,
         on=args.on,
         build_folder=args.build,
@@ -181,7 +148,7 @@ def _sim(args):
 
 def _report(args):
     configs = [_configuration(args, name) for name in args.names]
-    arrays = _load(args.workload) if args.workload else None
+    arrays = read_arrays(args.workload) if args.workload else None
     made = [
         api.report(
             config,

@@ -1,13 +1,12 @@
 """Workloads of comparisons: the matrix products to count cycles for, and the samples of them to measure energy with."""
 
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from .arrays import read_arrays
 from .models.errors import ConfigError
 from .workloads.shapes import NETWORKS, GemmShape, gemm_shapes, operands
 
@@ -186,19 +185,9 @@ def _digits():
 
 
 def _file(path):
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays = {} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
-    except MemoryError:
-        raise ConfigError(f"cannot read {path}: its arrays do not fit into memory") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-        raise ConfigError(f"cannot read {path}: not an .npz file of integer arrays, or damaged") from None
+    arrays = read_arrays(path)
     if sorted(arrays) != ["A", "B"]:
-        raise ConfigError(
-            f"{path} must hold two arrays, A and B, not {', '.join(sorted(arrays)) or 'one without name'}"
-        )
+        raise ConfigError(f"{path} must hold two arrays, A and B, not {', '.join(sorted(arrays)) or 'none'}")
     a, b = arrays["A"], arrays["B"]
     for name, array in arrays.items():
         if array.dtype != np.int8 or array.ndim != 2 or not array.size:

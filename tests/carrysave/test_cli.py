@@ -223,7 +223,7 @@ def npz_self(path):
         (lambda path: np.savez(path, a=np.array([None])), "not an .npz file of integer arrays, or damaged"),
         (npz_damaged, "not an .npz file of integer arrays, or damaged"),
         (npz_cut, "not an .npz file of integer arrays, or damaged"),
-        (npz_huge, "its arrays do not fit into memory"),
+        (npz_huge, "what it holds does not fit into memory"),
         (npz_pickled, "mac takes arrays named a, b, last, not 'a'"),
         (npz_self, "mac takes arrays named a, b, last, not 'a', 'b', 'self'"),
         (lambda path: np.savez(path, **GOOD, c=[1]), "mac takes arrays named a, b, last, not 'a', 'b', 'c', 'last'"),
