@@ -36,6 +36,7 @@ FAMILY = {
 _SMALL = {"effort": "normal"}
 _LARGE = {"front_ends": ("plain",), "scripts": ("map", "area", "nf"), "targets_ps": (0, 600, 400, 300)}
 _ARRAY = {"front_ends": ("plain",), "scripts": ("map", "area", "nf"), "targets_ps": (0, 1000, 700, 500)}
+_CUBE = {**_ARRAY, "targets_ps": (0, 700, 500)}
 _SPACINGS = ((4, 1), (5, 1), (8, 1), (4, 2), (8, 2))
 
 
@@ -126,7 +127,8 @@ _SYSTOLIC_OPT1 = (
     ("pe", 0, (16, 4)),
 )
 _CUBE_OPT1 = (("drain", 0, (8, 2)), ("pe", 0, (8, 1)), ("pe", 0, (8, 4)), ("pe", 3, (8, 1)), ("pe", 3, (8, 4)))
-_MAC = (("drain", 0, None), ("pe", 0, None))
+_SYSTOLIC_MAC = (("drain", 0, None), ("pe", 0, None))
+_CUBE_MAC = (("pe", 0, None),)
 
 
 MODULES = {
@@ -138,9 +140,9 @@ MODULES = {
     "OPT4C column, 16 PEs": Module(_columns, _LARGE, 16 / DIGITS_PER_OPERAND, reset=True),
     "OPT2 tile, 16 lanes": Module(_tiles, _ARRAY, 16),
     "systolic 4 x 4, OPT1": Module(lambda: _arrays(SystolicConfig, "opt1", _SYSTOLIC_OPT1), _ARRAY, 16),
-    "systolic 4 x 4, MAC": Module(lambda: _arrays(SystolicConfig, "mac", _MAC), _ARRAY, 16),
-    "cube 4 x 4 x 4, OPT1": Module(lambda: _arrays(CubeConfig, "opt1", _CUBE_OPT1), _ARRAY, 64),
-    "cube 4 x 4 x 4, MAC": Module(lambda: _arrays(CubeConfig, "mac", _MAC), _ARRAY, 64),
+    "systolic 4 x 4, MAC": Module(lambda: _arrays(SystolicConfig, "mac", _SYSTOLIC_MAC), _ARRAY, 16),
+    "cube 4 x 4 x 4, OPT1": Module(lambda: _arrays(CubeConfig, "opt1", _CUBE_OPT1), _CUBE, 64),
+    "cube 4 x 4 x 4, MAC": Module(lambda: _arrays(CubeConfig, "mac", _CUBE_MAC), _CUBE, 64),
 }
 """Ours, by the names of :data:`FAMILY`."""
 

@@ -31,8 +31,7 @@ def correction_parameter():
     """The parameter ``correction`` of designs whose accumulators gather the constant of the sign dots."""
     return parameter(
         "drain",
-        "where the constant of the inverted sign dots is taken out: once a result, or in every step in each PE, which then "
-        "is larger but needs less behind it",
+        "where the constant of the inverted sign dots is taken out: once a result, or in every step in each PE",
         choices=("drain", "pe"),
     )
 
