@@ -126,7 +126,7 @@ _SYSTOLIC_OPT1 = (
     ("pe", 0, (8, 4)),
     ("pe", 0, (16, 4)),
 )
-_CUBE_OPT1 = (("drain", 0, (8, 2)), ("pe", 0, (8, 1)), ("pe", 0, (8, 4)), ("pe", 3, (8, 1)), ("pe", 3, (8, 4)))
+_CUBE_OPT1 = (("drain", 0, (8, 2)), ("pe", 0, (8, 1)), ("pe", 0, (8, 4)), ("pe", 3, (8, 1)))
 _SYSTOLIC_MAC = (("drain", 0, None), ("pe", 0, None))
 _CUBE_MAC = (("pe", 0, None),)
 
