@@ -228,8 +228,8 @@ def write_markdown(result):
     lines = [
         "# Benchmarks",
         "",
-        f"Made by `make bench` (`carrysave bench`) with carrysave {__version__}. Fronts are the same in every run and kept from one",
-        "to the next; speeds are all of one run.",
+        f"Made by `make bench` (`carrysave bench`) with carrysave {__version__}. Fronts are the same in every run and kept from",
+        "one to the next; speeds are all of one run.",
         "",
         "## Area against delay",
         "",
