@@ -9,14 +9,18 @@ import numpy as np
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
 from ..models.errors import CarrysaveError
+from ..models.float_multiply import FloatMultiplyConfig, float_multiply_golden, float_stimulus
 from ..models.laconic import LaconicConfig, laconic_cycles, laconic_stimulus
+from ..models.lmul import LMulConfig, lmul_golden
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
 from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
 from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden, stationary_stimulus
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .bit_slice import BitSliceArray
+from .float_multiply import FloatMultiplier
 from .laconic import LaconicArray
+from .lmul import LMul
 from .mac import MAC, OPT1
 from .systolic import SystolicArray
 from .tree import MultiplierTree
@@ -105,6 +109,7 @@ def _latency_by(cycles):
     return latency
 
 
+_LMUL = "Addition is All You Need for Energy-efficient Language Models (arXiv 2410.00907)"
 _TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
 
 DESIGNS = {
@@ -226,6 +231,35 @@ DESIGNS = {
             limits=(
                 "a group takes as long as its slowest lane over all rows and columns, whose PEs run in lockstep",
                 "`latency` is that of a group of one step; each further step of a tile's last group adds a cycle",
+            ),
+        ),
+        Design(
+            title="L-Mul: approximate floating-point multiplier of one integer adder",
+            config=LMulConfig,
+            component=LMul,
+            golden=lmul_golden,
+            stimulus=float_stimulus,
+            macs_per_beat=lambda config: 1,
+            pe=lambda config: "lmul_core",
+            source=f"{_LMUL}, section 2.2; without offset Mitchell, IRE Trans. EC-11, 1962",
+            limits=(
+                "subnormal operands count as zeros, and a product below the normal numbers is zero",
+                "with `specials=false` NaN and infinity as operands count as numbers",
+            ),
+        ),
+        Design(
+            title="exact floating-point multiplier, rounded once",
+            config=FloatMultiplyConfig,
+            component=FloatMultiplier,
+            golden=float_multiply_golden,
+            stimulus=float_stimulus,
+            macs_per_beat=lambda config: 1,
+            pe=lambda config: "fmul_core",
+            source="IEEE 754-2019, 4.3 and 5.4.1",
+            limits=(
+                "no exception flags; NaN is always the canonical one",
+                "with `subnormals=false` subnormal numbers count as zeros, and with `specials=false` NaN and infinity as "
+                "numbers",
             ),
         ),
     )

@@ -98,9 +98,9 @@ def _locked(place):
 
 @contextmanager
 def _scratch(place):
-    for stale in place.parent.glob(f".{place.name}-*"):  # of a run that was killed: the lock is ours
+    for stale in place.parent.glob(f".{place.name}.making-*"):  # of a run that was killed: the lock is ours
         shutil.rmtree(stale, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{place.name}.making-", dir=place.parent))
     try:
         yield scratch
     except Exception as error:

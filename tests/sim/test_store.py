@@ -83,3 +83,15 @@ def test_digest_tells_parts_apart(tmp_path):
     (tmp_path / "file").write_text("text")
     assert digest("a", "b") != digest("ab")
     assert digest(tmp_path / "file") == digest(b"text")
+
+
+def test_steps_of_similar_names_leave_each_other_alone(tmp_path):
+    store = Store(tmp_path)
+
+    def outer(folder):
+        # Meanwhile another process would make a step whose name begins like this one's.
+        store.step(CONFIG, "verify/rtl", [], lambda inner: (inner / "file").write_text("inner"))
+        (folder / "file").write_text("outer")
+
+    assert (store.step(CONFIG, "verify/rtl-exhaustive", [], outer) / "file").read_text() == "outer"
+    assert (store.folder(CONFIG) / "verify" / "rtl" / "file").read_text() == "inner"
