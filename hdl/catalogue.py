@@ -9,6 +9,7 @@ import numpy as np
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
 from ..models.errors import CarrysaveError
+from ..models.float_dot import FloatArrayConfig, FloatDotConfig, float_dot_golden, float_dot_stimulus
 from ..models.float_multiply import FloatMultiplyConfig, float_multiply_golden, float_stimulus
 from ..models.laconic import LaconicConfig, laconic_cycles, laconic_stimulus
 from ..models.lmul import LMulConfig, lmul_golden
@@ -18,6 +19,7 @@ from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden,
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .bit_slice import BitSliceArray
+from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
 from .laconic import LaconicArray
 from .lmul import LMul
@@ -111,6 +113,11 @@ def _latency_by(cycles):
 
 _LMUL = "Addition is All You Need for Energy-efficient Language Models (arXiv 2410.00907)"
 _TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
+
+_FLOAT_SUM_LIMITS = (
+    "K is padded with zeros to a multiple of `lanes`",
+    "rounded additions take one cycle each, a chain or tree of them with several lanes",
+)
 
 DESIGNS = {
     entry.name: entry
@@ -261,6 +268,28 @@ DESIGNS = {
                 "with `subnormals=false` subnormal numbers count as zeros, and with `specials=false` NaN and infinity as "
                 "numbers",
             ),
+        ),
+        Design(
+            title="floating-point dot product: L-Mul or exact lanes, rounded or exact accumulation",
+            config=FloatDotConfig,
+            component=FloatArray,
+            golden=float_dot_golden,
+            stimulus=float_dot_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "float_pe",
+            source=f"{_LMUL}, section 2.2; exact sums: Kulisch, Computer Arithmetic and Validity, chapter 8",
+            limits=_FLOAT_SUM_LIMITS,
+        ),
+        Design(
+            title="output-stationary systolic array of floating-point dot products, L-Mul or exact",
+            config=FloatArrayConfig,
+            component=FloatArray,
+            golden=float_dot_golden,
+            stimulus=float_dot_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols * config.lanes,
+            pe=lambda config: "float_pe",
+            source=f"{_LMUL}, section 2.2; exact sums: Kulisch, Computer Arithmetic and Validity, chapter 8",
+            limits=(*_FLOAT_SUM_LIMITS, "tiles end at least `rows` cycles apart"),
         ),
     )
 }

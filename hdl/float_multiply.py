@@ -9,13 +9,13 @@ from amaranth.hdl import Cat, Const, Module, Mux
 
 from .adder import prefix_add
 from .bit_heap import BitHeap
-from .float_parts import ExponentField, Operand, answer, named, special_answers
+from .float_parts import ExponentField, Operand, answer, leading_zeros, named, shifted_left, special_answers
 from .float_unit import Cuts, FloatCore, FloatUnit
 from .partial_products import and_array, booth_digits, digit_rows, product_constant
 from .pe import ENCODE_PS
 from .shared import Shared
 
-__all__ = ["FloatMultiplier", "FloatMultiplierCore", "place_float_multiplier_core"]
+__all__ = ["FloatMultiplier", "FloatMultiplierCore", "place_float_multiplier_core", "significand_rows"]
 
 # Significands of more bits are recoded (Booth): measured smaller at 11 and 24 bits, larger at 8 (area-delay recipe).
 _MOST_AND_BITS = 8
@@ -26,6 +26,29 @@ def _columns(rows):
     return [[dot for _, dot in dots] for dots in rows], [max((ps for ps, _ in dots), default=0) for dots in rows]
 
 
+def significand_rows(m, x, y):
+    """Partial products of two significands, equally wide, reduced to at most two dots a column.
+
+    Returns
+    -------
+    rows : list of list of 1-bit values
+        Dots by column, twice as many columns as a significand has bits.
+    arrivals_ps : list of :class:`int`
+        When the last dot of each column arrives.
+    """
+    bits = len(x)
+    heap = BitHeap(m, width=2 * bits)
+    if bits <= _MOST_AND_BITS:
+        and_array(m, heap, x, y, False, False)
+    else:
+        digits = booth_digits(m, x, False)
+        digit_rows(m, heap, digits, y, False, arrivals_ps=[ENCODE_PS] * len(digits))
+        minus = -product_constant("booth", bits, False, bits, False) % (1 << 2 * bits)
+        heap.add_word(Const(minus, 2 * bits))
+    # The low columns arrive so early that a carry ripples through them before the others are there.
+    return _columns(heap.reduce(lambda column: column >= bits))
+
+
 def _sum(m, words, constant, width, name):
     """Sum of unsigned words and a constant, modulo ``2 ** width``."""
     heap = BitHeap(m, width=width, name=f"{name}_heap")
@@ -34,15 +57,6 @@ def _sum(m, words, constant, width, name):
     columns, arrivals_ps = _columns(heap.reduce(lambda column: True))
     total = prefix_add(m, columns, structure="hybrid", arrivals_ps=arrivals_ps, name=f"{name}_sum")
     return named(m, name, total)
-
-
-def _leading_zeros(bits):
-    """Whether a power of two of bits are all zero, and how many are above the highest one; all ones if there is none."""
-    if len(bits) == 1:
-        return ~bits, Cat()
-    half = len(bits) // 2
-    (low_zero, low), (high_zero, high) = _leading_zeros(bits[:half]), _leading_zeros(bits[half:])
-    return low_zero & high_zero, Cat(Mux(high_zero, low, high), high_zero)
 
 
 class FloatMultiplierCore(FloatCore):
@@ -74,11 +88,13 @@ class FloatMultiplierCore(FloatCore):
         nan, special = special_answers(a, b, form)
         flags = {"nan": nan, "special": special, "zero": a.zero | b.zero}
         flags["sign"] = self.a[-1] ^ self.b[-1] if form.signed else Const(0)
-        rows, arrivals_ps = _columns(self._rows(m, a, b))
+        # A number that is not zero has a hidden one, unless it may be subnormal.
+        significands = (Cat(one.mantissa, one.hidden if config.subnormals else Const(1)) for one in (a, b))
+        rows, arrivals_ps = significand_rows(m, *significands)
         if config.subnormals:
             exponent, shift, tiny = self._gradual_exponent(m, a, b)
         else:
-            exponent, shift, tiny = ExponentField.of_sum(m, a.exponent, b.exponent, bias=config.bias), None, Const(0)
+            exponent, shift, tiny = ExponentField.of_sum(m, *self._exponents(a, b), bias=self._bias), None, Const(0)
 
         if 0 in cuts:
             arrivals_ps = [0] * len(rows)
@@ -106,21 +122,15 @@ class FloatMultiplierCore(FloatCore):
         m.d.comb += self.product.eq(code)
         return m
 
-    def _rows(self, m, a, b):
-        """Partial products of the significands, reduced to at most two dots a column."""
-        gradual = self._config.subnormals
-        x, y = (Cat(operand.mantissa, operand.hidden if gradual else Const(1)) for operand in (a, b))
-        bits = len(x)
-        heap = BitHeap(m, width=2 * bits)
-        if bits <= _MOST_AND_BITS:
-            and_array(m, heap, x, y, False, False)
-        else:
-            digits = booth_digits(m, x, False)
-            digit_rows(m, heap, digits, y, False, arrivals_ps=[ENCODE_PS] * len(digits))
-            minus = -product_constant("booth", bits, False, bits, False) % (1 << 2 * bits)
-            heap.add_word(Const(minus, 2 * bits))
-        # The low columns arrive so early that a carry ripples through them before the others are there.
-        return heap.reduce(lambda column: column >= bits)
+    @property
+    def _bias(self):
+        """What the sum of the operands' exponent fields is too large by."""
+        return 2 * self._config.bias - self._config.product_format.bias
+
+    def _exponents(self, a, b):
+        """The operands' exponent fields, as wide as the product's."""
+        bits = self._config.product_format.exponent_bits
+        return [Cat(one.exponent, Const(0, bits - len(one.exponent))) for one in (a, b)]
 
     def _gradual_exponent(self, m, a, b):
         """With subnormal numbers: exponent field, places to shift, and whether the field is 0 before the carry.
@@ -128,22 +138,24 @@ class FloatMultiplierCore(FloatCore):
         The field is the exponents' sum less the leading zeros, or 0 if that is negative. The places count to the left, from
         the furthest shift to the right that leaves anything to round.
         """
-        config = self._config
-        bits, right = config.exponent_bits, config.mantissa_bits + 2
+        config, result = self._config, self._config.product_format
+        bits, right = result.exponent_bits, result.mantissa_bits + 2
         size = 1 << config.mantissa_bits.bit_length()
         ones = size - config.mantissa_bits - 1
         padding = Const((1 << ones) - 1, ones)
         zeros = [
-            named(m, f"{name}_zeros", _leading_zeros(Cat(padding, operand.mantissa, operand.hidden))[1])
+            named(m, f"{name}_zeros", leading_zeros(Cat(padding, operand.mantissa, operand.hidden))[1])
             for operand, name in ((a, "a"), (b, "b"))
         ]
         # A subnormal number has the exponent of field 1.
         exponents = [a.exponent, b.exponent, ~a.hidden, ~b.hidden]
-        width = max(bits + 1, (config.bias + 2 * size).bit_length()) + 1
+        # Two operands' fields, two leading zeros' counts, and the bias, of either sign.
+        largest = (2 << config.exponent_bits) + 2 * size + abs(self._bias)
+        width = max(bits + 1, largest.bit_length()) + 1
         minus_zeros = [~Cat(count, Const(0, width - len(count))) for count in zeros]
-        normalised = _sum(m, [*exponents, *minus_zeros], 2 - config.bias, width, "normalised")
-        reach = _sum(m, exponents, right - config.bias, width, "reach")
-        left = _sum(m, zeros, right, (3 * right).bit_length(), "left")
+        normalised = _sum(m, [*exponents, *minus_zeros], 2 - self._bias, width, "normalised")
+        reach = _sum(m, exponents, right - self._bias, width, "reach")
+        left = _sum(m, zeros, right, (right + 2 * size).bit_length(), "left")
 
         negative = normalised[-1]
         reach = reach[: len(left)] & (~reach[-1]).replicate(len(left))
@@ -163,15 +175,14 @@ class FloatMultiplierCore(FloatCore):
 
     def _shifted(self, m, product, shift):
         """The product shifted to the left, with room below for what a shift to the right would drop."""
-        word = Cat(product, Const(0, self._config.mantissa_bits + 2))
-        for level, by in enumerate(shift):
-            moved = Cat(Const(0, 1 << level), word)[: len(word)]
-            word = named(m, f"shifted{level}", Mux(by, moved, word))
-        return word
+        word = Cat(product, Const(0, self._config.product_format.mantissa_bits + 2))
+        return shifted_left(m, word, shift, "shifted")
 
     def _rounded(self, m, product, tiny):
         """Mantissa, and the carry into the exponent field."""
-        bits = self._config.mantissa_bits
+        bits = self._config.product_format.mantissa_bits
+        # A product that is shorter than the mantissa and the bit below has zeros there.
+        product = Cat(Const(0, max(bits + 3 - len(product), 0)), product)
         top, low = product[-1], len(product) - 2 - bits
         upper = named(m, "upper", top | tiny)
         # The mantissa and one bit below.

@@ -1,10 +1,20 @@
 """Parts of floating-point multipliers: the operands' fields and classes, the product's exponent, the choice of the answer."""
 
-from amaranth.hdl import Cat, Const, Signal
+from amaranth.hdl import Cat, Const, Mux, Signal
 
 from .adder import prefix_levels
 
-__all__ = ["ExponentField", "Operand", "answer", "constant_row", "half_sums", "named", "special_answers"]
+__all__ = [
+    "ExponentField",
+    "Operand",
+    "answer",
+    "constant_row",
+    "half_sums",
+    "leading_zeros",
+    "named",
+    "shifted_left",
+    "special_answers",
+]
 
 
 def named(m, name, value):
@@ -16,6 +26,23 @@ def named(m, name, value):
 
 def _is_zero(value):
     return isinstance(value, Const) and value.value == 0
+
+
+def leading_zeros(bits):
+    """Whether a power of two of bits are all zero, and how many are above the highest one; all ones if there is none."""
+    if len(bits) == 1:
+        return ~bits, Cat()
+    half = len(bits) // 2
+    (low_zero, low), (high_zero, high) = leading_zeros(bits[:half]), leading_zeros(bits[half:])
+    return low_zero & high_zero, Cat(Mux(high_zero, low, high), high_zero)
+
+
+def shifted_left(m, word, amount, name):
+    """The word shifted to the left, no longer than it was: one row of multiplexers a bit of the amount."""
+    for level, by in enumerate(amount):
+        moved = Cat(Const(0, min(1 << level, len(word))), word)[: len(word)]
+        word = named(m, f"{name}{level}", Mux(by, moved, word))
+    return word
 
 
 class Operand:

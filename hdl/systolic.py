@@ -67,6 +67,22 @@ class SystolicGrid(wiring.Component):
             "tile_end": Out(1),
         })  # fmt: skip
 
+    def _carries(self):
+        return () if self.config.pe == "mac" else carry_columns(self.config)
+
+    def _encoded(self, m, r, a):
+        m.submodules[f"encoder_{r}"] = encoder = place_row_encoder(self.config)
+        m.d.comb += encoder.a.eq(a)
+        if temporal(self.config):
+            m.d.comb += encoder.weight.eq(delayed(m, self.weight, r, f"weight{r}"))
+        return encoder.encoded
+
+    def _place_pe(self):
+        return place_pe(self.config, self.config.pe)
+
+    def _place_final(self, carries):
+        return place_final_adder(self.config, carries)
+
     @property
     def latency(self):
         """Cycles from ``last`` to the first row: operand register, accumulator, final adder, result, and the skew."""
@@ -76,7 +92,7 @@ class SystolicGrid(wiring.Component):
         m = Module()
         config = self.config
         rows, cols = config.rows, config.cols
-        carries = () if config.pe == "mac" else carry_columns(config)
+        carries = self._carries()
         # Cycles by which the last column is behind the first.
         skew = 0 if config.broadcast else cols - 1
 
@@ -99,19 +115,13 @@ class SystolicGrid(wiring.Component):
                 later.eq(earlier) for earlier, later in pairwise(train) if later is not started and later is not shifted
             ]
 
-        across = []
-        for r in range(rows):
-            m.submodules[f"encoder_{r}"] = encoder = place_row_encoder(config)
-            m.d.comb += encoder.a.eq(delayed(m, self.a[r], r, f"a{r}"))
-            if temporal(config):
-                m.d.comb += encoder.weight.eq(delayed(m, self.weight, r, f"weight{r}"))
-            across.append(encoder.encoded)
+        across = [self._encoded(m, r, delayed(m, self.a[r], r, f"a{r}")) for r in range(rows)]
         down = [delayed(m, self.b[c], 0 if config.broadcast else c, f"b{c}") for c in range(cols)]
         grid = [[None] * cols for _ in range(rows)]
         for r in range(rows):
             for c in range(cols):
                 behind = min(c, skew)
-                m.submodules[f"pe_{r}_{c}"] = pe = grid[r][c] = place_pe(config, config.pe)
+                m.submodules[f"pe_{r}_{c}"] = pe = grid[r][c] = self._place_pe()
                 m.d.comb += [pe.a.eq(across[r]), pe.b.eq(down[c]), pe.clear.eq(clear[r][behind])]
                 if temporal(config):
                     m.d.comb += pe.shift.eq(shift[r][behind])
@@ -128,7 +138,7 @@ class SystolicGrid(wiring.Component):
             value = correction.correction
         for c in range(cols):
             behind = min(c, skew)
-            m.submodules[f"final_{c}"] = final = place_final_adder(config, carries)
+            m.submodules[f"final_{c}"] = final = self._place_final(carries)
             if corrected:
                 value = delayed(m, value, min(behind, 1), f"correction{c}")
                 m.d.comb += final.correction.eq(value)
@@ -175,12 +185,16 @@ class SystolicArray(wiring.Component):
             {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
         )
 
+    def place_grid(self):
+        """The grid as the shared module ``systolic_grid``."""
+        return Shared(
+            lambda: SystolicGrid(self.config), SystolicGrid.ports(self.config), name="systolic_grid", reset=True
+        )
+
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        m.submodules.grid = grid = Shared(
-            lambda: SystolicGrid(config), SystolicGrid.ports(config), name="systolic_grid", reset=True
-        )
+        m.submodules.grid = grid = self.place_grid()
         m.submodules.results = results = fifo.SyncFIFO(width=config.o.width, depth=config.result_rows)
 
         accepted, ending = Signal(), Signal()

@@ -24,6 +24,7 @@ __all__ = [
     "float_corners",
     "float_multiply_golden",
     "float_products",
+    "float_samples",
     "float_stimulus",
     "special_products",
 ]
@@ -87,6 +88,10 @@ class FloatProductConfig(Config):
                         'other formats need format = "custom"'
                     )
         self._set(**{name: getattr(chosen, name) for name in _FORMAT_FIELDS})
+        self.derive_product(chosen)
+
+    def derive_product(self, chosen):
+        """Fill in and check what the product's format, which is ``chosen`` as well, decides."""
         if self.overflow is None:
             self._set(overflow=chosen.default_overflow)
         chosen.overflow_code(self.overflow)
@@ -107,6 +112,11 @@ class FloatProductConfig(Config):
     @property
     def product_format(self):
         """Format of the product."""
+        return self.float_format
+
+    @property
+    def border_format(self):
+        """Format whose ends are the borders that :meth:`near` takes."""
         return self.float_format
 
     @property
@@ -138,10 +148,43 @@ class FloatMultiplyConfig(FloatProductConfig):
         True, "subnormal numbers as IEEE 754 has them; otherwise they count as zeros and are never an answer"
     )
 
+    product: str = parameter(
+        "operands", "format of the product: the operands' own, or a wider one", choices=("operands", *FORMATS)
+    )
+
+    def derive_product(self, chosen):
+        result = chosen if self.product == "operands" else FORMATS[self.product]
+        super().derive_product(result)
+        for name in ("exponent_bits", "mantissa_bits"):
+            if getattr(result, name) < getattr(chosen, name):
+                raise ConfigError(f"product = {self.product!r} must have at least the {name} of the operands, {chosen}")
+        if self.specials:
+            for what, missing in (
+                ("NaN", chosen.nan != "none" and result.nan == "none"),
+                ("infinity", chosen.infinities and not result.infinities),
+            ):
+                if missing:
+                    raise ConfigError(
+                        f"product = {self.product!r} has no {what}, which {chosen} operands have; "
+                        "choose another format or specials = false"
+                    )
+
+    @cached_property
+    def product_format(self):
+        """Format of the product."""
+        if self.product == "operands":
+            return self.float_format
+        return dataclasses.replace(FORMATS[self.product], subnormals=self.subnormals)
+
+    @property
+    def border_format(self):
+        """Format whose ends are the borders that :meth:`near` takes."""
+        return self.product_format
+
     def near(self, magnitudes, border):
         """Partners with which operands' products lie near a border; ``int64`` magnitudes, of finite numbers or beyond."""
-        form = dataclasses.replace(self.float_format, subnormals=True)
-        quotients = form.decode(border) / form.decode(magnitudes)
+        form, result = (dataclasses.replace(one, subnormals=True) for one in (self.float_format, self.product_format))
+        quotients = result.decode(border) / form.decode(magnitudes)
         return encode(quotients, form).astype(np.int64)
 
 
@@ -256,14 +299,15 @@ def float_stimulus(config, rng, count):
     first, second = (grid.ravel() for grid in np.indices((len(corners), len(corners))))
     signs = 3 * first + second
     pairs = [(_signed(form, corners[first], signs), _signed(form, corners[second], signs >> 1))]
-    for border in (1, form.smallest_normal_code, form.largest_code):
+    ends = config.border_format
+    for border in (1, ends.smallest_normal_code, ends.largest_code):
         a = rng.integers(form.smallest_normal_code, form.largest_code, 400, endpoint=True)
         b = config.near(a, border)
         a, b = (column[(b >= form.smallest_normal_code) & (b <= form.largest_code)][:60] for column in (a, b))
         b = np.clip(b + np.arange(len(b)) % 5 - 2, 0, form.largest_code)
         pairs.append(tuple(_signed(form, column, rng.integers(0, 2, len(column))) for column in (a, b)))
     rest = max(count - sum(len(a) for a, _ in pairs), 0)
-    pairs.append((_samples(form, rng, rest), _samples(form, rng, rest)))
+    pairs.append((float_samples(form, rng, rest), float_samples(form, rng, rest)))
     a, b = (np.concatenate(column)[:count] for column in zip(*pairs, strict=True))
     return config.i.beats(a=a, b=b)
 
@@ -272,9 +316,10 @@ def _signed(form, magnitudes, signs):
     return magnitudes | (signs & 1) * form.sign_mask
 
 
-def _samples(form, rng, count):
-    uniform = rng.integers(0, 1 << form.width, count)
+def float_samples(form, rng, shape):
+    """Random codes: half uniform, half normally distributed with a deviation within six binades in the format's middle."""
+    uniform = rng.integers(0, 1 << form.width, shape)
     middle = form.decode((form.smallest_normal_code + form.largest_code) // 2)
-    normal = rng.normal(0, 1, count) * middle * 2.0 ** rng.uniform(-4, 2, count)
+    normal = rng.normal(0, 1, shape) * middle * 2.0 ** rng.uniform(-4, 2, shape)
     normal = encode(normal if form.signed else np.abs(normal), form, overflow="saturate").astype(np.int64)
-    return np.where(rng.random(count) < 0.5, uniform, normal)
+    return np.where(rng.random(shape) < 0.5, uniform, normal)

@@ -16,34 +16,15 @@ from .integer import wrap
 from .mac import ProductConfig, check_lengths, operand_corners, operand_samples
 from .payload import Field, Payload
 
-__all__ = ["TileConfig", "tile_golden", "tile_stimulus"]
+__all__ = ["TileConfig", "TileStreams", "tile_ends", "tile_golden", "tile_stimulus"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TileConfig(ProductConfig):
-    """Array with R rows and N columns of accumulators that takes one step of K a beat."""
+class TileStreams:
+    """What travels in the streams of an array that takes one step of K a beat, and the cutting of a product into beats.
 
-    #: Cycles between steps of K.
-    initiation_interval: ClassVar[int] = 1
-
-    #: Products that one processing element sums in a step: K is padded with zeros to a multiple of it.
-    lanes: ClassVar[int] = 1
-
-    rows: int = parameter(8, "rows of PEs", legal=(1, 64))
-    cols: int = parameter(8, "columns of PEs", legal=(1, 64))
-
-    result_rows: int | None = parameter(
-        None,
-        "rows of C that can wait at the output; derived as rows, rows + cols + 4 keeps tiles of K = rows back to back",
-        legal=(1, 256),
-    )
-
-    def derive(self):
-        super().derive()
-        if self.result_rows is None:
-            self._set(result_rows=self.rows)
-        if self.result_rows < self.rows:
-            raise ConfigError(f"result_rows must be at least rows = {self.rows}, not {self.result_rows!r}")
+    For configurations that have ``rows``, ``cols``, ``lanes``, operands of ``a_width`` and ``b_width`` bits and results of
+    ``acc_width`` bits, each with its signedness.
+    """
 
     @property
     def i(self):
@@ -101,7 +82,35 @@ class TileConfig(ProductConfig):
         return np.ascontiguousarray(c.reshape(down * self.rows, across * self.cols)[:m, :n])
 
 
-def _tiles(beats):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TileConfig(TileStreams, ProductConfig):
+    """Array with R rows and N columns of accumulators that takes one step of K a beat."""
+
+    #: Cycles between steps of K.
+    initiation_interval: ClassVar[int] = 1
+
+    #: Products that one processing element sums in a step: K is padded with zeros to a multiple of it.
+    lanes: ClassVar[int] = 1
+
+    rows: int = parameter(8, "rows of PEs", legal=(1, 64))
+    cols: int = parameter(8, "columns of PEs", legal=(1, 64))
+
+    result_rows: int | None = parameter(
+        None,
+        "rows of C that can wait at the output; derived as rows, rows + cols + 4 keeps tiles of K = rows back to back",
+        legal=(1, 256),
+    )
+
+    def derive(self):
+        super().derive()
+        if self.result_rows is None:
+            self._set(result_rows=self.rows)
+        if self.result_rows < self.rows:
+            raise ConfigError(f"result_rows must be at least rows = {self.rows}, not {self.result_rows!r}")
+
+
+def tile_ends(beats):
+    """Where the tiles that the beats complete start and end: two arrays of indices."""
     ends = np.flatnonzero(beats["last"]) + 1
     return np.concatenate([[0], ends[:-1]]).astype(np.int64) if len(ends) else ends, ends
 
@@ -114,7 +123,7 @@ def tile_golden(config, beats):
     ConfigError
         If a tile's K is larger than ``max_k``, unless ``overflow="wrap"``.
     """
-    starts, ends = _tiles(beats)
+    starts, ends = tile_ends(beats)
     check_lengths(config, (ends - starts) * config.lanes)
     a = beats["a"].reshape(len(beats), config.rows, config.lanes)
     b = beats["b"].reshape(len(beats), config.cols, config.lanes)
