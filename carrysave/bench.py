@@ -7,6 +7,9 @@ import numpy as np
 from . import __version__
 from .asic.front import figure_of_merit, front
 from .bench_family import area_at, family_fronts, family_markdown, pareto
+from .bench_float import float_speeds
+from .bench_float import markdown as float_markdown
+from .bench_lmul import multiplier_fronts, multiplier_markdown
 from .hdl.pe import MACPE, OPT1PE
 from .hdl.verilog import verilog_of
 from .models.gemm import gemm
@@ -178,7 +181,9 @@ def bench(*, store, log=print):
     -------
     dict
         ``fronts`` (rows with ``pe``, ``width``, ``acc_width``, ``points``), ``family`` (see
-        :func:`~carrysave.bench_family.family_fronts`) and ``speeds``.
+        :func:`~carrysave.bench_family.family_fronts`), ``multipliers`` (see
+        :func:`~carrysave.bench_lmul.multiplier_fronts`), ``speeds`` and ``float_speeds`` (see
+        :func:`~carrysave.bench_float.float_speeds`).
     """
     rows = []
     for width, acc_widths in ((8, (32, 24, 20, 16)), (4, (24,)), (16, (48,))):
@@ -186,7 +191,9 @@ def bench(*, store, log=print):
             for pe in ("mac", "opt1", *(["opt1, edge"] if acc_width == 32 else []), "plain"):
                 points = _front(pe, width, acc_width, store, log)
                 rows.append({"pe": pe, "width": width, "acc_width": acc_width, "points": points})
-    return {"fronts": rows, "family": family_fronts(store, log), "speeds": _speeds(store, log)}
+    found = {"fronts": rows, "family": family_fronts(store, log), "multipliers": multiplier_fronts(store, log)}
+    log("speed of the floating-point models")
+    return {**found, "speeds": _speeds(store, log), "float_speeds": float_speeds()}
 
 
 def _verdicts(result):
@@ -246,7 +253,8 @@ def write_markdown(result):
         for delay, area, how in row["points"]:
             lines.append(f"| {delay:.0f} | {area:.0f} | {figure_of_merit(delay, area):.2f} | {how} |")
         lines.append("")
-    lines += ["## Beside others", "", *_verdicts(result), "", *family_markdown(result["family"]), "", "## Speed", ""]
+    lines += ["## Beside others", "", *_verdicts(result), "", *family_markdown(result["family"]), ""]
+    lines += [*multiplier_markdown(result["multipliers"]), "", "## Speed", ""]
     speeds = result["speeds"]
     rows = (
         ("bulk mode, 8-bit `mac`, Verilator", "bulk_vectors_per_s", "vectors", "cocotb_vectors_per_s"),
@@ -259,4 +267,5 @@ def write_markdown(result):
     lines += ["| what | a second | ratio |", "|---|---|---|"]
     for label, key, unit, reference in rows:
         lines.append(f"| {label} | {speeds[key]:.3g} {unit} | {speeds[key] / speeds[reference]:.2f} |")
-    return "\n".join(lines) + "\n"
+    lines += ["", "Floating-point products of the golden models, each beside the row that it is held against:", ""]
+    return "\n".join([*lines, *float_markdown(result["float_speeds"])]) + "\n"

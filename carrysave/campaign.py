@@ -18,6 +18,7 @@ from .api import verify, write_whole
 from .campaign_plan import plan
 from .hdl.catalogue import design
 from .hdl.verilog import verilog
+from .models.config import Config
 from .models.errors import CarrysaveError
 from .sim import (
     bench,
@@ -106,7 +107,7 @@ def _verified(config, arguments, build_folder):
     # What is done again when its source changes: the provers, or what the bench compares with.
     judges = _PROVERS if on == "formal" else (bench, cocotb_bench, player, *_models(config))
     key += [digest(Path(module.__file__)) for module in judges]
-    step = "verify/" + "-".join([on, *(["exhaustive"] if arguments.get("exhaustive") else [])])
+    step = "verify/" + "-".join([on, *(way for way in ("exhaustive", "bulk") if arguments.get(way))])
 
     def make(folder):
         start = time.perf_counter()
@@ -126,9 +127,17 @@ def _verified(config, arguments, build_folder):
 
 
 def _models(config):
+    """Modules of the golden model and of all that it takes from other models."""
     entry = design(config.design)
-    names = {part.__module__ for part in (entry.config, *entry.config.__mro__[:-2], entry.golden, entry.stimulus)}
-    return [sys.modules[name] for name in sorted(names)]
+    room = Config.__module__.rpartition(".")[0] + "."
+    names = {part.__module__ for part in (*entry.config.__mro__, entry.golden, entry.stimulus)}
+    found, waiting = set(), {name for name in names if name.startswith(room)}
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        used = {str(getattr(value, "__module__", "")) for value in vars(sys.modules[name]).values()}
+        waiting |= {other for other in used if other.startswith(room)} - found
+    return [sys.modules[name] for name in sorted(found)]
 
 
 def _simulated(config, build_folder, arguments):

@@ -107,6 +107,80 @@ _ARRAYS = {
         ({"terms": "naf"}, {"terms": "mbe", "sync": "array"}, {"terms": "sign-magnitude"}),
         {"rows": 2, "cols": 2, "lanes": 2},
     ),
+    "float-dot": (
+        (
+            {"lanes": 1},
+            {"lanes": 3, "multiplier": "exact"},
+            {"lanes": 2, "format": "float8_e5m2", "multiplier": "exact", "subnormals": False, "stages": 3},
+            {"lanes": 2, "format": "float8_e3m4", "offset": "optimal", "guard_bits": 2, "sum_format": "bfloat16"},
+            {"lanes": 1, "format": "bfloat16", "max_k": 1000, "stages": 2},
+            {"lanes": 2, "format": "float16", "carry": "formula", "specials": False, "carry_spacing": 4, "stages": 0},
+        ),
+        ({"accumulator": "sequential"}, {"accumulator": "tree"}, {"accumulator": "kulisch"}),
+        {"lanes": 2},
+    ),
+    "float-array": (
+        ({"rows": 1, "cols": 1}, {"rows": 2, "cols": 3, "lanes": 2}, {"rows": 3, "cols": 2, "multiplier": "exact"}),
+        ({"accumulator": "sequential"}, {"accumulator": "tree"}, {"accumulator": "kulisch"}),
+        {"rows": 2, "cols": 2},
+    ),
+}
+
+# Of the multipliers: formats and what a product beyond the largest number can become there; all pairs of these are played.
+_SMALL_FORMATS = (
+    ({"format": "float8_e5m2"}, ("ieee", "infinity", "saturate", "nan")),
+    ({"format": "float8_e4m3"}, ("ieee", "saturate", "nan")),
+    ({"format": "float8_e4m3fn"}, ("ieee", "saturate", "nan")),
+    ({"format": "float8_e3m4"}, ("ieee", "saturate", "nan")),
+    ({"format": "float6_e3m2fn"}, ("saturate",)),
+    ({"format": "float6_e2m3fn"}, ("saturate",)),
+    ({"format": "float4_e2m1fn"}, ("saturate",)),
+    ({"format": "custom", "exponent_bits": 4, "mantissa_bits": 3, "infinities": False}, ("nan",)),
+    ({"format": "custom", "exponent_bits": 4, "mantissa_bits": 4, "signed": False}, ("ieee",)),
+    ({"format": "custom", "exponent_bits": 5, "mantissa_bits": 3, "signed": False, "nan": "all-ones"}, ("nan",)),
+    ({"format": "custom", "exponent_bits": 4, "mantissa_bits": 3, "nan": "none", "bias": 0}, ("saturate",)),
+    ({"format": "custom", "exponent_bits": 3, "mantissa_bits": 4, "nan": "all-ones", "bias": 9}, ("saturate",)),
+    ({"format": "custom", "exponent_bits": 2, "mantissa_bits": 5, "bias": 255}, ("saturate",)),
+    ({"format": "custom", "exponent_bits": 6, "mantissa_bits": 1, "nan": "none"}, ("saturate",)),
+)
+_FLOAT8 = ("float8_e5m2", "float8_e4m3", "float8_e4m3fn", "float8_e3m4")
+_WIDE = ("bfloat16", "float16", "float32")
+_WIDE_VECTORS = 1_000_000
+
+# By design: what meets each of these formats, overflows and special values; what takes turns there; the extremes that wide
+# formats and netlists take.
+_MULTIPLIERS = {
+    "lmul": (
+        ({}, {"carry": "formula"}, {"carry": "formula", "rounding": "nearest-even"}),
+        (
+            {},
+            {"offset": "none"},
+            {"offset": "optimal", "guard_bits": 2},
+            {"guard_bits": 1},
+            {"offset": 0.625},
+            {"offset": "optimal", "criterion": "maximum"},
+            {"offset": "none", "guard_bits": 3},
+        ),
+        (
+            {},
+            {"carry": "formula", "rounding": "nearest-even"},
+            {"offset": "none", "overflow": "saturate", "specials": False},
+        ),
+    ),
+    "fmul": (
+        (
+            {},
+            {"subnormals": False},
+            {"rounding": "toward-zero"},
+            {"rounding": "toward-zero", "subnormals": False},
+        ),
+        ({},),
+        (
+            {},
+            {"subnormals": False},
+            {"rounding": "toward-zero", "subnormals": False, "overflow": "saturate", "specials": False},
+        ),
+    ),
 }
 
 # What is proven: of the units all widths with all signs and structures; of the arrays what their PEs differ in.
@@ -165,6 +239,32 @@ def _distinct(jobs):
     return list(kept.values())
 
 
+def _multiplier_jobs(name):
+    """Jobs of a multiplier: all pairs of small formats, corners and many pairs of wide ones, netlists, pipelines."""
+    ways, turns, extremes = _MULTIPLIERS[name]
+    cases = [
+        {**form, "overflow": overflow, "specials": specials}
+        for form, overflows in _SMALL_FORMATS
+        for overflow in overflows
+        # Custom formats are there for their numbers; the small named ones have no special values.
+        for specials in ((True,) if len(overflows) == 1 else (True, False))
+    ]
+    for (place, case), (number, way) in itertools.product(enumerate(cases), enumerate(ways)):
+        # Stages and what takes turns shift from case to case, so that each meets each way.
+        turn = turns[(place + 2 * number) % len(turns)]
+        yield configure(name, **case, **{**turn, **way}, stages=(place + number) % 4), {"on": "rtl", "exhaustive": True}
+    for form, extreme in itertools.product(_WIDE, extremes):
+        yield configure(name, format=form, **extreme), {"on": "rtl", "bulk": True, "vectors": _WIDE_VECTORS}
+    # All pairs never meet a stall, the cocotb bench does; bfloat16 with one stage was just now.
+    pipelines = [("float8_e4m3fn", stages) for stages in range(4)] + [("bfloat16", stages) for stages in (0, 2, 3)]
+    for (form, stages), way in itertools.product(pipelines, ways):
+        yield configure(name, format=form, **way, stages=stages), {"on": "rtl"}
+    for form, extreme in itertools.product(_FLOAT8, extremes):
+        yield configure(name, format=form, **extreme), {"on": "gates", "exhaustive": True}
+    for extreme, stages in itertools.product(extremes, (1, 3)):
+        yield configure(name, format="bfloat16", **extreme, stages=stages), {"on": "gates"}
+
+
 def simulation_plan():
     """What is simulated, in order, as :func:`plan` has it."""
     jobs = []
@@ -190,6 +290,9 @@ def simulation_plan():
     jobs += [(configure("opt1", carry_spacing=high, carry_spacing_low=low), {"on": "rtl"}) for high, low in _CARRIES]
     for name in DESIGNS:
         if name in ("mac", "opt1"):
+            continue
+        if name in _MULTIPLIERS:
+            jobs += _multiplier_jobs(name)
             continue
         sizes, variants, small = _ARRAYS.get(name, (({},), ({},), None))
         jobs += [(_configured(name, size, variant), {"on": "rtl"}) for size in sizes for variant in variants]

@@ -70,6 +70,7 @@ def _arguments():
     command.add_argument("--on", metavar="rtl|gates", default="rtl", help="default: rtl")
     command = add("sim", "verify a design against its golden model", names="one")
     command.add_argument("--exhaustive", action="store_true", help="all operand pairs")
+    command.add_argument("--bulk", action="store_true", help="millions of vectors in seconds; latency is not checked")
     command.add_argument("--vectors", type=int, default=3000, help="input beats (default: 3000)")
     command.add_argument("--seed", type=int, default=1)
     command.add_argument("--simulator", metavar="verilator|icarus", default="verilator", help="default: verilator")
@@ -90,7 +91,12 @@ def _arguments():
     command.add_argument("--clock", type=float, metavar="MHZ", help="clock of the design (default: the board's)")
     command.add_argument("--seed", type=int, default=1)
     command = add("compare", "put designs side by side: area, clock, TOPS, energy, ratios", parent=common)
-    command.add_argument("what", metavar="tpe", choices=("tpe",), help="tpe: all arrays of the bit-weight family")
+    command.add_argument(
+        "what",
+        metavar="tpe|lmul",
+        choices=("tpe", "lmul"),
+        help="tpe: all arrays of the bit-weight family; lmul: L-Mul, Mitchell and exact floating-point products",
+    )
     command.add_argument("--size", type=int, default=4, help="rows, columns and lanes (default: 4)")
     command.add_argument("--library", metavar="FILE.lib", help="another Liberty library, or osu018, osu035")
     command.add_argument(
@@ -99,8 +105,10 @@ def _arguments():
     command.add_argument("--sigma", type=float, default=30, help="of operands that are made up (default: 30)")
     command.add_argument("--sequence", type=int, metavar="TOKENS", help="for gpt-2")
     command.add_argument(
-        "--period", type=float, metavar="PS", help="one clock period for all (default: each one's best)"
+        "--period", type=float, metavar="PS", help="one clock period for all (default: tpe each one's best, lmul 2000)"
     )
+    command.add_argument("--formats", nargs="+", metavar="FORMAT", help="lmul: some formats only")
+    command.add_argument("--text", action="store_true", help="lmul: MiniLM on real text, too (takes minutes)")
     command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="some of them only")
     command.add_argument("--effort", default="quick", help="of synthesis: quick, normal or full (default: quick)")
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write .html, .md or .json")

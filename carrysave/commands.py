@@ -137,6 +137,7 @@ def _sim(args):
         vectors=args.vectors,
         seed=args.seed,
         exhaustive=args.exhaustive,
+        bulk=args.bulk,
         simulator=args.simulator,
         on=args.on,
         build_folder=args.build,
@@ -231,13 +232,27 @@ def _demo(args):
 
 
 def _compare(args):
-    from .compare import compare_tpe
-    from .compare_page import comparison_html, comparison_markdown, comparison_text
+    from . import compare_lmul_page, compare_page
 
-    writers = {".html": comparison_html, ".md": comparison_markdown, ".json": lambda made: json.dumps(made, indent=1)}
+    page = compare_page if args.what == "tpe" else compare_lmul_page
+    writers = {
+        ".html": page.comparison_html,
+        ".md": page.comparison_markdown,
+        ".json": lambda made: json.dumps(made, indent=1),
+    }
     if args.output and args.output.suffix not in writers:
         raise ConfigError(f"output must end in {', '.join(writers)}, not {str(args.output)!r}")
-    result = compare_tpe(
+    result = _compare_tpe(args) if args.what == "tpe" else _compare_lmul(args)
+    text = page.comparison_text(result)
+    if args.output:
+        text += f"\n\n{api.write_whole(args.output, writers[args.output.suffix](result))}"
+    return result, text
+
+
+def _compare_tpe(args):
+    from .compare import compare_tpe
+
+    return compare_tpe(
         size=args.size,
         library=args.library,
         workload=args.workload,
@@ -249,10 +264,19 @@ def _compare(args):
         build_folder=args.build,
         log=_say,
     )
-    text = comparison_text(result)
-    if args.output:
-        text += f"\n\n{api.write_whole(args.output, writers[args.output.suffix](result))}"
-    return result, text
+
+
+def _compare_lmul(args):
+    from .compare_lmul import compare_lmul
+
+    return compare_lmul(
+        library=args.library,
+        **({} if args.period is None else {"period_ps": args.period}),
+        formats=args.formats,
+        text=args.text,
+        build_folder=args.build,
+        log=_say,
+    )
 
 
 def _bench(args):

@@ -87,6 +87,7 @@ def verify(
     vectors=3000,
     seed=1,
     exhaustive=False,
+    bulk=False,
     simulator="verilator",
     sources=None,
     log=None,
@@ -95,7 +96,8 @@ def verify(
 
     The cocotb bench plays corners first, then random beats, by several patterns of stalls, and checks every output beat,
     the rules of the streams, latency, initiation interval, and that nothing more comes out. With ``exhaustive`` all
-    operand pairs go in as reductions of one product, in bulk mode.
+    operand pairs go in as reductions of one product, in bulk mode; with ``bulk`` the same beats as in the bench, by random
+    stalls, which does millions in seconds.
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def verify(
         Seed of stimulus and stalls; a failure repeats with the same one.
     exhaustive : :class:`bool`
         All operand pairs in place of ``vectors`` random ones.
+    bulk : :class:`bool`
+        Bulk mode in place of the cocotb bench: outputs and the rules of the streams, not latency nor initiation interval.
     simulator : ``"verilator"`` or ``"icarus"``
     sources : list of :class:`str`, optional
         Verilog texts in place of the exported RTL: first the design, then the models of its cells.
@@ -130,15 +134,18 @@ def verify(
         if type(value) is not int or not low <= value < 1 << 32:
             raise ConfigError(f"{name} must be an integer in {low}..{(1 << 32) - 1}, not {value!r}")
     start = time.perf_counter()
-    beats = all_operands(config) if exhaustive else None
+    stimulus = design(config.design).stimulus
+    beats = all_operands(config) if exhaustive else stimulus(config, np.random.default_rng(seed), vectors)
     log(f"{config.design}: building its simulation on {simulator}")
     built = build(config, store=store, sources=sources, simulator=simulator)
     if exhaustive:
         log(f"{config.design}: playing all {len(beats)} operand pairs")
-        found = _exhaustive(config, beats, store=store, sources=sources, simulator=simulator)
+        found = _played(config, beats, store=store, sources=sources, simulator=simulator)
+    elif bulk:
+        log(f"{config.design}: playing {vectors} beats, seed {seed}")
+        found = _played(config, beats, store=store, sources=sources, simulator=simulator, stalls=seed)
     else:
         log(f"{config.design}: verifying with {vectors} beats, seed {seed}")
-        beats = design(config.design).stimulus(config, np.random.default_rng(seed), vectors)
         found = _bench(config, built, beats, store=store, seed=seed)
     verdict = Verdict(
         design=config.design,
@@ -181,8 +188,8 @@ def all_operands(config):
     return config.i.beats(**arrays)
 
 
-def _exhaustive(config, beats, *, store, sources, simulator):
-    played = play(config, beats, store=store, sources=sources, simulator=simulator)
+def _played(config, beats, *, store, sources, simulator, stalls=None):
+    played = play(config, beats, store=store, sources=sources, simulator=simulator, stalls=stalls)
     return {
         "failure": played.first_mismatch,
         "beats_in": played.beats,

@@ -66,7 +66,7 @@ class Bench:
         dut = self.dut
         await FallingEdge(dut.clk)
         self.cycle += 1
-        self.idle += 1
+        self.idle += self.taking  # while nothing is taken, nothing need come
         self._output()
         ready = dut.i_ready.value
         if not ready.is_resolvable:

@@ -8,6 +8,8 @@ import pytest
 from carrysave.asic.front import figure_of_merit
 from carrysave.bench import FIRST_CONSTRUCTIONS, PUBLISHED, write_markdown
 from carrysave.bench_family import FAMILY, MODULES, area_at, family_fronts, family_markdown, merit, pareto
+from carrysave.bench_float import FloatSpeed
+from carrysave.bench_lmul import MULTIPLIERS
 from carrysave.models.digits import Recoding
 from carrysave.sim.store import Store
 
@@ -25,7 +27,10 @@ def result(points):
     """A result in which every front is the same."""
     keys = {*((pe, acc_width) for pe, acc_width in PUBLISHED), *((pe, 32) for pe in FIRST_CONSTRUCTIONS), ("plain", 32)}
     rows = [{"pe": pe, "width": 8, "acc_width": acc_width, "points": points} for pe, acc_width in sorted(keys)]
-    return {"fronts": rows, "family": dict.fromkeys(MODULES, points), "speeds": SPEEDS}
+    multipliers = {name: [(delay, area) for delay, area, _how in points] for name in MULTIPLIERS}
+    family = dict.fromkeys(MODULES, points)
+    found = {"fronts": rows, "family": family, "multipliers": multipliers, "speeds": SPEEDS}
+    return {**found, "float_speeds": [FloatSpeed(name="ours", rate=2e8, ratio=0.5, beside="theirs")]}
 
 
 @pytest.fixture
@@ -64,6 +69,7 @@ def test_merit_and_speeds(excellent):
     assert f"| 100 | 500 | {figure_of_merit(100, 500):.2f} | booth |" in excellent
     assert "3e+06 vectors | 150.00 |" in excellent
     assert "3e+09 MACs | 6.00 |" in excellent
+    assert "| ours | 200 | 0.5 | theirs |" in excellent
 
 
 def test_tables_are_whole(excellent, poor):

@@ -7,9 +7,19 @@ import pytest
 
 from carrysave.api import configure
 from carrysave.campaign import campaign, write_markdown
-from carrysave.campaign_plan import _ARRAYS, _FORMAL_ARRAYS, _configured, formal_plan, plan, simulation_plan
+from carrysave.campaign_plan import (
+    _ARRAYS,
+    _FORMAL_ARRAYS,
+    _MULTIPLIERS,
+    _configured,
+    formal_plan,
+    plan,
+    simulation_plan,
+)
 from carrysave.hdl.catalogue import DESIGNS
 from carrysave.models.errors import CarrysaveError
+from carrysave.models.float_dot import ACCUMULATORS
+from carrysave.models.float_format import FORMATS
 from carrysave.sim import bit_sums, formal
 
 SMALL = {"a_width": 4, "b_width": 5, "b_signed": False, "max_k": 40}
@@ -30,7 +40,7 @@ def test_plan_covers_what_is_promised():
         assert {config.partial_products for config, _ in mine} == {"booth", "and"}
         assert {config.encode for config, _ in mine} == {"pe", "edge"}
         assert any(config.overflow == "wrap" for config, _ in mine)
-    for name in set(DESIGNS) - {"mac", "opt1"}:
+    for name in set(DESIGNS) - {"mac", "opt1", "float-dot", "float-array", *_MULTIPLIERS}:
         mine = [(config, options) for config, options in jobs if config.design == name]
         assert {options["on"] for _, options in mine} == {"rtl", "gates"}
         for on in ("rtl", "gates"):
@@ -39,6 +49,50 @@ def test_plan_covers_what_is_promised():
         widths = {width for config, _ in mine for width in (config.a_width, config.b_width)}
         assert len(widths) > 1
         assert len({(config.a_signed, config.b_signed) for config, _ in mine}) > 1
+
+
+@pytest.mark.parametrize("name", ["float-dot", "float-array"])
+def test_plan_of_the_floating_point_sums(name):
+    mine = [(config, options["on"]) for config, options in simulation_plan() if config.design == name]
+    for on in ("rtl", "gates"):
+        assert {config.accumulator for config, where in mine if where == on} == set(ACCUMULATORS)
+    assert {(config.multiplier, config.accumulator) for config, _ in mine} == {
+        (multiplier, accumulator) for multiplier in ("lmul", "exact") for accumulator in ACCUMULATORS
+    }
+
+
+@pytest.mark.parametrize("name", _MULTIPLIERS)
+def test_plan_of_the_multipliers(name):
+    mine = [(config, options) for config, options in simulation_plan() if config.design == name]
+    whole = [(config, options["on"]) for config, options in mine if options.get("exhaustive")]
+    small = {form for form in FORMATS if FORMATS[form].width <= 8}
+    assert {config.format for config, on in whole if on == "rtl"} == small | {"custom"}
+    assert {config.format for config, on in whole if on == "gates"} == {form for form in small if "float8" in form}
+    ways, turns, extremes = _MULTIPLIERS[name]
+    assert {config.stages for config, _ in whole} == {0, 1, 2, 3}
+    for form in small:
+        met = [config for config, on in whole if on == "rtl" and config.format == form]
+        answers = {FORMATS[form].overflow_code(config.overflow) for config in met}
+        special = {FORMATS[form].infinity_code, FORMATS[form].nan_code, FORMATS[form].largest_code} - {None}
+        assert answers == special
+        assert {config.specials for config in met} == ({True, False} if FORMATS[form].nan_code else {True})
+        for way in ways:
+            assert any(all(getattr(config, key) == value for key, value in way.items()) for config in met), (form, way)
+    for turn in turns:
+        hit = {config.stages for config, _ in whole if turn.items() <= config.to_mapping().items()}
+        assert hit == {0, 1, 2, 3}, turn
+    wide = {config.format for config, options in mine if options["on"] == "rtl" and options.get("vectors", 0) > 3000}
+    assert wide == {"bfloat16", "float16", "float32"}
+    assert any(config.format == "bfloat16" and options["on"] == "gates" for config, options in mine)
+    assert len(extremes) > 1
+
+
+def test_no_two_jobs_share_a_step():
+    """What the campaign keeps of a job stands under its configuration, its level and whether it is exhaustive."""
+    jobs = plan()
+    assert len({(config.canonical(), options["on"], options.get("exhaustive")) for config, options in jobs}) == len(
+        jobs
+    )
 
 
 def choices(config, name):

@@ -1,0 +1,23 @@
+"""Benchmarks of the floating-point golden models: rows, what they are held against, their table."""
+
+import pytest
+
+from carrysave.bench_float import FloatSpeed, float_speeds, markdown
+from carrysave.models.float_dot import ACCUMULATORS
+
+
+def test_rows():
+    rows = {row.name: row for row in float_speeds(size=16, pairs=1000, seconds=0, threads=1)}
+    for name in ("bfloat16", "float8_e4m3fn"):
+        for multiplier in ("L-Mul", "exact"):
+            for what in (f"{name}, {multiplier}", *(f"{name}, {multiplier}, {acc}" for acc in ACCUMULATORS)):
+                row = rows[what]
+                assert row.ratio == pytest.approx(row.rate / rows[row.beside].rate)
+    assert all(row.rate > 0 for row in rows.values())
+    assert rows["float32, NumPy, 16 x 16 x 16"].ratio == 1
+    assert {row.beside for row in rows.values() if row.ratio == 1} == {row.beside for row in rows.values()}
+
+
+def test_markdown():
+    row = FloatSpeed(name="bfloat16, L-Mul", rate=1.234567e8, ratio=0.25, beside="bfloat16, ml_dtypes")
+    assert markdown([row])[-1] == "| bfloat16, L-Mul | 123.5 | 0.25 | bfloat16, ml_dtypes |"
