@@ -116,10 +116,11 @@ def _gemm(args):
     content = io.BytesIO()
     np.save(content, made.product)
     api.write_whole(args.output, content.getvalue())
-    (m, k, n), low, high = made.shape, int(made.product.min()), int(made.product.max())
+    (m, k, n), ends = made.shape, [made.product.min().item(), made.product.max().item()]
+    low, high = (end if isinstance(end, int) else f"{end:.6g}" for end in ends)
     figures = {name: value for name, value in vars(made).items() if name != "product"}
     lines = [
-        f"{args.output}: {m} x {n} int64, {low}..{high}, equal to the golden product",
+        f"{args.output}: {m} x {n} {made.product.dtype}, {low}..{high}, equal to the golden product",
         f"{made.design} on {args.on}: {m} x {k} x {n}, {made.macs} MACs in {_cycles(made.cycles)}, "
         f"{made.macs_per_cycle:.1f} MACs/cycle of {made.peak_macs_per_cycle:g}, utilisation {made.utilisation:.1%}",
         f"{made.seconds:.1f} s"

@@ -8,6 +8,8 @@ import numpy as np
 from .api import configure
 from .hdl.catalogue import DESIGNS, design
 from .models.errors import CarrysaveError, ConfigError
+from .models.float_matmul import float_matmul
+from .models.float_rounding import encode
 from .models.gemm import gemm as golden_gemm
 from .models.gemm import multiply
 from .sim.player import play
@@ -75,8 +77,9 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
         A design with a tile schedule, such as ``systolic-os``.
     a : array of integers, shape (M, K)
     b : array of integers, shape (K, N)
+        For a floating-point array numbers of any kind, which are rounded to its format.
     initial : array of integers, optional
-        Broadcast to (M, N): a bias, or the product so far.
+        Broadcast to (M, N): a bias, or the product so far. Not for a floating-point array, whose sums start from zero.
     simulator : ``"verilator"`` or ``"icarus"``
     on : ``"rtl"`` or ``"gates"``
         The exported Verilog, or the netlist mapped to the default library.
@@ -106,14 +109,19 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
     if on not in LEVELS:
         raise ConfigError(f"on must be one of {', '.join(LEVELS)}, not {on!r}")
     require(simulator)
-    want = golden_gemm(
-        a,
-        b,
-        acc_width=config.acc_width if config.overflow == "wrap" else 63,
-        signed=config.result_signed if config.overflow == "wrap" else True,
-        overflow=config.overflow,
-        initial=initial,
-    )
+    floating = hasattr(config, "float_format")
+    if floating:
+        a, b = _float_codes(config, a, b, initial)
+        want = float_matmul(config, a, b)
+    else:
+        want = golden_gemm(
+            a,
+            b,
+            acc_width=config.acc_width if config.overflow == "wrap" else 63,
+            signed=config.result_signed if config.overflow == "wrap" else True,
+            overflow=config.overflow,
+            initial=initial,
+        )
     (m, k), n = np.shape(a), np.shape(b)[1]
     entry = design(config.design)
     _refuse_huge(config, entry, m, k, n)
@@ -128,7 +136,10 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
         runs.append(played)
         return played.outputs
 
-    product = multiply(config, a, b, execute, initial=initial)
+    if floating:
+        product = config.collect(execute(config.schedule(a.astype(np.int64), b.astype(np.int64))), m, n)
+    else:
+        product = multiply(config, a, b, execute, initial=initial)
     if not np.array_equal(product, want):
         row, col = (int(place) for place in np.argwhere(product != want)[0])
         raise CarrysaveError(
@@ -138,7 +149,7 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
     played, macs = runs[0], m * k * n
     peak = entry.macs_per_beat(config) / config.initiation_interval
     return Multiplied(
-        product=product,
+        product=config.sum_float_format.decode(product) if floating else product,
         design=config.design,
         shape=(m, k, n),
         macs=macs,
@@ -153,6 +164,21 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
         cached=played.cached,
         counters=played.counters,
     )
+
+
+def _float_codes(config, a, b, initial):
+    """Codes of two matrices of numbers, nearest ones."""
+    if initial is not None:
+        raise ConfigError(f"{config.design} takes no initial C: its sums start from zero")
+    matrices = [np.asarray(matrix) for matrix in (a, b)]
+    for name, matrix in zip("ab", matrices, strict=True):
+        if matrix.ndim != 2 or not matrix.size or matrix.dtype.kind not in "biuf":
+            raise ConfigError(f"{name} must be a matrix of numbers, not an array of {matrix.dtype}, {matrix.shape!r}")
+    if matrices[0].shape[1] != matrices[1].shape[0]:
+        raise ConfigError(
+            f"a has {matrices[0].shape[1]} columns, but b has {matrices[1].shape[0]} rows; the two must be equal"
+        )
+    return [encode(matrix.astype(np.float64), config.float_format) for matrix in matrices]
 
 
 def _sources(config, on, store):

@@ -21,6 +21,7 @@ from .store import digest
 
 __all__ = ["Build", "build", "run"]
 
+_OPTIMISED_BYTES = (1_000_000, 300_000)  # most C++ that is compiled with -O1, with -O2
 BUILD_TIMEOUT_S = 1800
 
 # Below this many instances of a processing element, flat code is built and runs faster than a library for each module.
@@ -181,8 +182,10 @@ def _verilator(folder, files, *, saif, blocks, runtime):
     run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
     for library in runtime.glob("*.o"):
         shutil.copyfile(library, folder / "obj" / library.name)  # newer than its sources: make leaves it alone
-    # Tracing code is most of a traced netlist's, is slow to compile, and runs no faster optimised.
-    level = 0 if saif else 1 if blocks else 2
+    # Tracing code is most of a traced netlist's, is slow to compile, and runs no faster optimised. The compiler's time grows
+    # faster than the code: minutes for megabytes, which a test bench that runs seconds never wins back.
+    size = sum(file.stat().st_size for file in (folder / "obj").glob("*.cpp"))
+    level = 0 if saif else 1 if blocks else sum(size <= limit for limit in _OPTIMISED_BYTES)
     run_tool(
         _make_arguments(level), log=folder / "make.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder / "obj", env=environment
     )

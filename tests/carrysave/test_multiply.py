@@ -2,6 +2,7 @@
 
 import re
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -12,7 +13,12 @@ from carrysave.models.digits import Recoding
 from carrysave.models.errors import ConfigError
 from carrysave.models.gemm import multiply
 
-ARRAYS = [name for name, entry in DESIGNS.items() if hasattr(entry.config, "schedule")]
+# Arrays of integers; those of floating-point numbers have no bias and split no reduction.
+ARRAYS = [
+    name
+    for name, entry in DESIGNS.items()
+    if hasattr(entry.config, "schedule") and not hasattr(entry.config, "float_format")
+]
 SMALL = {
     "bit-slice": {"rows": 2, "cols": 3, "max_k": 32},
     "laconic": {"rows": 2, "cols": 3, "lanes": 4, "max_k": 16},
@@ -77,6 +83,21 @@ def test_on_rtl_and_again(build_folder):
     again = carrysave.gemm("systolic-os", a, b, **options)
     assert (again.cached, again.cycles) == (True, made.cycles)
     assert np.array_equal(again.product, made.product)
+
+
+def test_floating_point_matrices(build_folder):
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(3, 7)), rng.normal(size=(7, 4))
+    options = {"rows": 2, "cols": 2, "build_folder": build_folder, "format": "float8_e5m2"}
+    made = carrysave.gemm("float-array", a, b, multiplier="exact", **options)
+    x, y = (matrix.astype(ml_dtypes.float8_e5m2).astype(np.float64) for matrix in (a, b))
+    assert np.array_equal(made.product, (x @ y).astype(np.float32))
+    with pytest.raises(ConfigError, match="float-array takes no initial C: its sums start from zero"):
+        carrysave.gemm("float-array", a, b, initial=1, **options)
+    with pytest.raises(ConfigError, match="a has 7 columns, but b has 3 rows; the two must be equal"):
+        carrysave.gemm("float-array", a, a, **options)
+    with pytest.raises(ConfigError, match="a must be a matrix of numbers, not an array of <U1"):
+        carrysave.gemm("float-array", [["x"]], b, **options)
 
 
 @pytest.fixture
