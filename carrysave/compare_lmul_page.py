@@ -6,7 +6,7 @@ __all__ = ["comparison_html", "comparison_markdown", "comparison_text"]
 
 _UNIT_COLUMNS = (
     ("area", "um2", lambda row: round(row["area_um2"])),
-    ("smallest period", "ps", lambda row: round(row["smallest_period_ps"])),
+    ("critical path", "ps", lambda row: round(row["critical_path_ps"])),
     ("energy", "fJ/product", lambda row: row["energy_fj"]),
 )
 _RATIO_COLUMNS = (("area / exact", "area_ratio"), ("energy / exact", "energy_ratio"))
@@ -82,7 +82,8 @@ def _tables(result):
 
 _NOTES = {
     "multiplier": "Area and energy of the arithmetic between registers, without streams; subnormal numbers count as zeros in "
-    "all. Ratios to the exact multiplier of the format.",
+    "all. The critical path is that of the fastest netlist, from operands or a register to a register, set-up included. "
+    "Ratios to the exact multiplier of the format.",
     "dot product": "Area and energy of the whole unit, energy of one product; the name says how products are made and added, "
     "and the number of lanes. A unit that does not reach the period is counted at its own. Ratios to exact products, added "
     "the same way.",

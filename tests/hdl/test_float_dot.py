@@ -128,7 +128,7 @@ def test_streams(stream_run, config):
         assert found == expected, f"{config.canonical()}, seed {SEED}, beat {index}: {found:#x}, expected {expected:#x}"
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.digest)
+@pytest.mark.parametrize("config", [*CONFIGS[:3], *CONFIGS[-2:]], ids=lambda config: config.digest)
 def test_latency(stream_run, config):
     beats = float_dot_stimulus(config, np.random.default_rng(SEED), 1)
     want = config.o.to_ints(float_dot_golden(config, beats))
