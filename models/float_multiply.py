@@ -281,7 +281,7 @@ def float_corners(form):
 
 
 def float_stimulus(config, rng, count):
-    """Input beats: all pairs of corners, pairs at the borders of overflow and underflow, then random ones.
+    """Input beats: all pairs of corners, of extreme codes, pairs at the borders of overflow and underflow, then random ones.
 
     Each operand of a random pair is a uniform code or, as often, normally distributed as weights and activations are, with
     a standard deviation within six binades in the middle of the format's range.
@@ -298,7 +298,11 @@ def float_stimulus(config, rng, count):
     corners = float_corners(form)
     first, second = (grid.ravel() for grid in np.indices((len(corners), len(corners))))
     signs = 3 * first + second
-    pairs = [(_signed(form, corners[first], signs), _signed(form, corners[second], signs >> 1))]
+    ends = np.array([0, 1, (1 << form.width) - 1])
+    pairs = [
+        (_signed(form, corners[first], signs), _signed(form, corners[second], signs >> 1)),
+        (np.repeat(ends, 3), np.tile(ends, 3)),
+    ]
     ends = config.border_format
     for border in (1, ends.smallest_normal_code, ends.largest_code):
         a = rng.integers(form.smallest_normal_code, form.largest_code, 400, endpoint=True)

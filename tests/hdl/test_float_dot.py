@@ -100,7 +100,7 @@ CONFIGS = [
         for accumulator, lanes in (("sequential", 1), ("tree", 2), ("kulisch", 3))
     ),
     FloatDotConfig(format="bfloat16", accumulator="tree", lanes=2, stages=2),
-    FloatDotConfig(format="float16", accumulator="sequential", lanes=2, multiplier="exact", stages=3, subnormals=False),
+    FloatDotConfig(format="float16", accumulator="sequential", lanes=1, multiplier="exact", stages=3, subnormals=False),
     FloatDotConfig(format="float8_e5m2", accumulator="kulisch", lanes=1, multiplier="exact", stages=3),
     FloatDotConfig(
         format="float8_e5m2", accumulator="kulisch", lanes=1, multiplier="exact", subnormals=False, stages=0

@@ -201,7 +201,7 @@ def test_lmul_by_rationals():
 def test_any_order_in_memory():
     rng = np.random.default_rng(7)
     for parameters in ({}, {"multiplier": "exact", "accumulator": "tree"}, {"carry": "formula"}):
-        config = FloatDotConfig(**parameters)
+        config = FloatDotConfig(format="bfloat16", **parameters)
         a, b = rng.integers(0, 1 << 16, (2, 9, 9), np.uint16)
         expected = float_matmul(config, a, b)
         for x, y in ((np.asfortranarray(a), b), (a, np.asfortranarray(b)), (a[::-1].copy()[::-1], b.astype(np.int64))):
@@ -209,7 +209,7 @@ def test_any_order_in_memory():
 
 
 def test_empty_matrices_are_zeros():
-    config = FloatDotConfig()
+    config = FloatDotConfig(format="bfloat16")
     for m, k, n in ((0, 3, 2), (3, 0, 2), (2, 3, 0)):
         found = float_matmul(config, np.zeros((m, k), int), np.zeros((k, n), int))
         assert found.shape == (m, n)
@@ -230,4 +230,4 @@ def test_empty_matrices_are_zeros():
 )
 def test_refusals(a, b, options, text):
     with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"):
-        float_matmul(FloatDotConfig(max_k=8), a, b, **options)
+        float_matmul(FloatDotConfig(format="bfloat16", max_k=8), a, b, **options)

@@ -24,13 +24,15 @@ SIZES = {
     "tree": {"lanes": 3, "cols": 2},
     "bit-slice": {"rows": 2, "cols": 2, "max_k": 32, "tile_k": 32},
     "laconic": {"rows": 2, "cols": 2, "lanes": 2},
+    "float-dot": {"lanes": 2, "max_k": 30},
+    "float-array": {"rows": 2, "cols": 2, "max_k": 30, "accumulator": "sequential"},
 }
 
 
 @pytest.mark.parametrize(("name", "pe"), [(row["name"], row["pe"]) for row in designs()])
 def test_every_design_passes(store, name, pe):
-    parameters = {"width": 4, "max_k": 30, **SIZES.get(name, {}), **({"pe": pe} if pe else {})}
-    config, lines = configure(name, **parameters), []
+    common = {} if hasattr(design(name).config, "float_format") else {"width": 4, "max_k": 30}
+    config, lines = configure(name, **{**common, **SIZES.get(name, {}), **({"pe": pe} if pe else {})}), []
     verdict = verify(config, store=store, vectors=800, log=lines.append)
     assert verdict.passed, verdict.failure
     assert verdict.beats_in == len(design(name).stimulus(config, np.random.default_rng(1), 800)) > 700

@@ -1,5 +1,6 @@
 import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def test_passes_on_verilator(folder):
     run_tool(
         [
             *[verilator_program(), "--binary", "--timing", "-Wno-lint", "-Wno-style", "--top-module", "mac_tb"],
-            *["-CFLAGS", "-std=c++20 -fcoroutines", "-MAKEFLAGS", "VK_PCH_I_FAST= VK_PCH_I_SLOW= OPT_GLOBAL=-O0"],
+            *["-CFLAGS", "-std=c++20 -fcoroutines", "-MAKEFLAGS"],
+            f"VK_PCH_I_FAST= VK_PCH_I_SLOW= OPT_GLOBAL=-O0 PYTHON3={sys.executable}",
             *["mac_tb.v", "design.v"],
         ],
         log=folder / "build.log",
