@@ -178,7 +178,20 @@ def _float_codes(config, a, b, initial):
         raise ConfigError(
             f"a has {matrices[0].shape[1]} columns, but b has {matrices[1].shape[0]} rows; the two must be equal"
         )
-    return [encode(matrix.astype(np.float64), config.float_format) for matrix in matrices]
+    form, codes = config.float_format, []
+    for name, matrix in zip("ab", matrices, strict=True):
+        values = matrix.astype(np.float64)
+        rounded = encode(values, form, overflow="ieee")
+        lost = np.isnan(values) != form.is_nan(rounded)
+        lost |= np.isfinite(values) & (~form.is_finite(rounded) | (np.abs(values) > form.largest))
+        lost |= np.isinf(values) & ~form.is_infinite(rounded)
+        if lost.any():
+            bad = float(values[lost].flat[0])
+            raise ConfigError(
+                f"matrix {name} holds {bad!r}, {form} takes numbers up to {form.largest:g}; scale it or choose another format"
+            )
+        codes.append(rounded)
+    return codes
 
 
 def _sources(config, on, store):

@@ -29,12 +29,7 @@ __all__ = [
 
 def has_flags(config):
     """Whether products can be infinite or NaN."""
-    form = (
-        config.multiplier_config.product_format
-        if config.multiplier == "lmul"
-        else config.multiplier_config.operand_format
-    )
-    return form.nan != "none"
+    return config.term_format.nan != "none"
 
 
 def carry_columns(config):
@@ -78,7 +73,7 @@ class Product:
 
     @staticmethod
     def constant(digits):
-        """What the sum must be increased by for each product."""
+        """What the sum is to be increased by for each product."""
         return -(1 << digits)
 
     @property

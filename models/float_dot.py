@@ -43,6 +43,7 @@ __all__ = [
 
 ACCUMULATORS = ("sequential", "tree", "kulisch")
 _SUM_FORMATS = ("float32", "float16", "bfloat16")
+_LMUL_OPTIONS = ("overflow", "offset", "criterion", "guard_bits", "carry", "rounding")
 _HALF = 24  # a significand's product is summed in two halves, so that int64 holds a million of each
 _DIGITS = 52  # that go into the rounding of an exact sum, a sticky one included: float64 holds them
 
@@ -92,6 +93,8 @@ class FloatDotConfig(TileStreams, LMulConfig):
             self._set(subnormals=exact)
         if self.subnormals and not exact:
             raise ConfigError('subnormals need multiplier = "exact": L-Mul takes subnormal operands for zeros')
+        if exact:
+            self._refuse_lmul_options()
         if self.max_k < self.lanes:
             raise ConfigError(f"max_k must be at least lanes = {self.lanes}, one step, not {self.max_k!r}")
         if self.result_rows is None:
@@ -104,6 +107,15 @@ class FloatDotConfig(TileStreams, LMulConfig):
                 f"sum_format = {self.sum_format!r} does not hold every product, of format {product}; "
                 'choose a wider one, or accumulator = "kulisch"'
             )
+
+    def _refuse_lmul_options(self):
+        defaults = {field.name: field.default for field in dataclasses.fields(LMulConfig)}
+        defaults |= {"guard_bits": 0, "overflow": self.float_format.default_overflow}
+        for name in _LMUL_OPTIONS:
+            if getattr(self, name) != defaults[name]:
+                raise ConfigError(
+                    f'{name} = {getattr(self, name)!r} needs multiplier = "lmul": exact products have no such choice'
+                )
 
     @property
     def default_result_rows(self):
@@ -123,8 +135,7 @@ class FloatDotConfig(TileStreams, LMulConfig):
         if self.multiplier == "exact":
             product = "operands" if self.accumulator == "kulisch" else self.sum_format
             return FloatMultiplyConfig(**common, product=product, subnormals=self.subnormals, overflow="ieee")
-        names = ("overflow", "offset", "criterion", "guard_bits", "carry", "rounding")
-        return LMulConfig(**common, **{name: getattr(self, name) for name in names})
+        return LMulConfig(**common, **{name: getattr(self, name) for name in _LMUL_OPTIONS})
 
     @property
     def a_width(self):
@@ -159,6 +170,12 @@ class FloatDotConfig(TileStreams, LMulConfig):
         """Cycles from a reduction's last step to its result, or to the first row of a tile's results."""
         return self.cols + 3 + self.adder_cycles + self.register_cycles
 
+    @property
+    def term_format(self):
+        """Format whose numbers an exact sum is made of: L-Mul's products, or the exact multiplier's operands."""
+        multiplier = self.multiplier_config
+        return multiplier.product_format if self.multiplier == "lmul" else multiplier.operand_format
+
     @cached_property
     def fixed_point(self):
         """Exact products as integers: the exponent of their unit, and the largest of them.
@@ -166,11 +183,7 @@ class FloatDotConfig(TileStreams, LMulConfig):
         An L-Mul product is a multiple of the last place of the smallest normal number of its format; an exact one of the
         square of the operands' smallest subnormal number, or of what would be one.
         """
-        form = (
-            self.multiplier_config.product_format
-            if self.multiplier == "lmul"
-            else self.multiplier_config.operand_format
-        )
+        form = self.term_format
         exponent = 1 - form.bias - form.mantissa_bits
         field, mantissa = divmod(form.largest_code, 1 << form.mantissa_bits)
         largest = ((1 << form.mantissa_bits) + mantissa) << field - 1

@@ -96,6 +96,13 @@ def test_floating_point_matrices(build_folder):
         carrysave.gemm("float-array", a, b, initial=1, **options)
     with pytest.raises(ConfigError, match="a has 7 columns, but b has 3 rows; the two must be equal"):
         carrysave.gemm("float-array", a, a, **options)
+    for bad in (1e9, -np.inf):
+        with pytest.raises(
+            ConfigError, match=re.escape(f"matrix a holds {bad!r}, float6_e3m2fn takes numbers up to 28;")
+        ):
+            carrysave.gemm("float-array", [[1.0, bad]], [[1], [1]], **{**options, "format": "float6_e3m2fn"})
+    with pytest.raises(ConfigError, match="matrix b holds nan, float6_e3m2fn takes"):
+        carrysave.gemm("float-array", [[1]], [[np.nan]], **{**options, "format": "float6_e3m2fn"})
     with pytest.raises(ConfigError, match="a must be a matrix of numbers, not an array of <U1"):
         carrysave.gemm("float-array", [["x"]], b, **options)
 

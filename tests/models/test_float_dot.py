@@ -176,6 +176,8 @@ def test_stimulus_has_every_class():
     ("parameters", "message"),
     [
         ({"subnormals": True}, 'subnormals need multiplier = "exact": L-Mul takes subnormal operands for zeros'),
+        ({"multiplier": "exact", "offset": "none"}, "offset = 'none' needs multiplier = \"lmul\""),
+        ({"multiplier": "exact", "overflow": "nan"}, "overflow = 'nan' needs multiplier = \"lmul\""),
         ({"lanes": 8, "max_k": 4, "format": "bfloat16"}, "max_k must be at least lanes = 8, one step, not 4"),
         ({"format": "float32", "sum_format": "float16", "accumulator": "tree"}, "sum_format = 'float16' does not hold"),
         ({"accumulator": "best"}, "accumulator must be one of sequential, tree, kulisch, not 'best'"),

@@ -123,7 +123,7 @@ def codes_of(config, values):
 @pytest.mark.parametrize("multiplier", ["lmul", "exact"])
 def test_long_exact_sums_cancel(multiplier):
     """Of terms over 200 binades all cancel but the smallest: every digit counts, and none may overflow before."""
-    config = FloatDotConfig(multiplier=multiplier, format="bfloat16", offset=3)
+    config = FloatDotConfig(multiplier=multiplier, format="bfloat16", **({"offset": 3} if multiplier == "lmul" else {}))
     sign = config.float_format.sign_mask
     rng = np.random.default_rng(4)
     for lowest in range(-110, -60, 3):

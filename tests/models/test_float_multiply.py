@@ -223,6 +223,15 @@ def test_special_products_of_another_width():
     assert got.tolist() == [0x1F0, 0x3F0, 0x1F8, 0x1F8]
 
 
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
+def test_products_in_a_wider_format(name):
+    codes = np.arange(256, dtype=np.uint8)
+    got = float_products(FloatMultiplyConfig(format=name, product="float32"), codes[:, np.newaxis], codes)
+    values = codes.view(getattr(ml_dtypes, name)).astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_array_equal(got.view(np.float32), values[:, np.newaxis] * values)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_stimulus(name):
     config, seed = FloatMultiplyConfig(format=name), 4
@@ -297,6 +306,16 @@ def test_custom_defaults_are_those_of_ieee():
         ),
         ({"rounding": "stochastic"}, "rounding must be one of nearest-even, toward-zero, not 'stochastic'"),
         ({"stages": 4}, "stages must be an integer in 0..3, not 4"),
+        ({"product": "float16"}, "product = 'float16' must have at least the exponent_bits of the operands, bfloat16"),
+        (
+            {"format": "float6_e2m3fn", "product": "float6_e3m2fn"},
+            "product = 'float6_e3m2fn' must have at least the mantissa_bits of the operands, float6_e2m3fn",
+        ),
+        (
+            {"format": "float8_e4m3", "product": "float8_e4m3fn"},
+            "product = 'float8_e4m3fn' has no infinity, which float8_e4m3 operands have; choose another format or "
+            "specials = false",
+        ),
     ],
 )
 def test_refused(arguments, message):
