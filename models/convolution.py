@@ -2,8 +2,8 @@
 
 Images are arrays of (count, rows, columns, channels), kernels of (rows, columns, channels in, channels out). Windows of
 the images become rows of a matrix (im2col), so that each of the three is one product with all its sums inside it, as the
-convolutions by integer fused multiply-adds in "Mixed Precision Training of Convolutional Neural Networks using Integer Operations"
-(arXiv 1802.00930, section 4) are:
+convolutions by integer fused multiply-adds in "Mixed Precision Training of Convolutional Neural Networks using Integer
+Operations" (ICLR 2018, arXiv 1802.00930) are:
 
 ==================  ====================================================  ==========================================
 product             rows by reduction                                     reduction by columns
