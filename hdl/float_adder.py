@@ -4,20 +4,10 @@ from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .float_parts import Operand, leading_zeros, named, shifted_left
+from .float_parts import Operand, leading_zeros, named, shifted_left, shifted_right
 from .shared import Shared
 
 __all__ = ["FloatAdder", "place_float_adder", "rounded", "widened"]
-
-
-def _shifted_right(m, word, amount, name):
-    """The word shifted to the right, and whether a one was dropped."""
-    sticky = Const(0)
-    for level, by in enumerate(amount):
-        step = min(1 << level, len(word))
-        sticky = named(m, f"{name}_sticky{level}", sticky | (by & word[:step].any()))
-        word = named(m, f"{name}{level}", Mux(by, Cat(word[step:], Const(0, step)), word))
-    return word, sticky
 
 
 def rounded(m, code, half, sticky):
@@ -101,7 +91,7 @@ class FloatAdder(wiring.Component):
         width = mantissa_bits + 3
         amount = width.bit_length()
         far = distance[amount:].any() if amount < bits else Const(0)
-        aligned, sticky = _shifted_right(m, Cat(Const(0, 2), small_significand), distance[:amount], "aligned")
+        aligned, sticky = shifted_right(m, Cat(Const(0, 2), small_significand), distance[:amount], "aligned")
         aligned = named(m, "kept", aligned & (~far).replicate(width))
         sticky = named(m, "sticky", sticky | (far & small_significand.any()))
         operand = Cat(sticky, aligned, Const(0)) ^ subtract.replicate(width + 2)

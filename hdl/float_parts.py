@@ -13,6 +13,7 @@ __all__ = [
     "leading_zeros",
     "named",
     "shifted_left",
+    "shifted_right",
     "special_answers",
 ]
 
@@ -43,6 +44,16 @@ def shifted_left(m, word, amount, name):
         moved = Cat(Const(0, min(1 << level, len(word))), word)[: len(word)]
         word = named(m, f"{name}{level}", Mux(by, moved, word))
     return word
+
+
+def shifted_right(m, word, amount, name):
+    """The word shifted to the right, and whether a one was dropped."""
+    sticky = Const(0)
+    for level, by in enumerate(amount):
+        step = min(1 << level, len(word))
+        sticky = named(m, f"{name}_sticky{level}", sticky | (by & word[:step].any()))
+        word = named(m, f"{name}{level}", Mux(by, Cat(word[step:], Const(0, step)), word))
+    return word, sticky
 
 
 class Operand:
