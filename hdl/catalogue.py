@@ -8,6 +8,7 @@ import numpy as np
 
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
+from ..models.dfp_fma import DFPFMAConfig, DFPFMACSConfig, dfp_fma_golden, dfp_fma_stimulus
 from ..models.errors import CarrysaveError
 from ..models.float_dot import FloatArrayConfig, FloatDotConfig, float_dot_golden, float_dot_stimulus
 from ..models.float_multiply import FloatMultiplyConfig, float_multiply_golden, float_stimulus
@@ -19,6 +20,7 @@ from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden,
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .bit_slice import BitSliceArray
+from .dfp_fma import DFPFMA, DFPFMACS
 from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
 from .laconic import LaconicArray
@@ -113,6 +115,8 @@ def _latency_by(cycles):
 
 _LMUL = "Addition is All You Need for Energy-efficient Language Models (arXiv 2410.00907)"
 _TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
+
+_DFP = "Mixed Precision Training of CNNs using Integer Operations, ICLR 2018 (arXiv 1802.00930)"
 
 _FLOAT_SUM_LIMITS = (
     "K is padded with zeros to a multiple of `lanes`",
@@ -290,6 +294,31 @@ DESIGNS = {
             pe=lambda config: "float_pe",
             source=f"{_LMUL}, section 2.2; exact sums: Kulisch, Computer Arithmetic and Validity, chapter 8",
             limits=(*_FLOAT_SUM_LIMITS, "tiles end at least `rows` cycles apart"),
+        ),
+        Design(
+            title="dynamic fixed point: fused multiply-add of two pairs, in chains that cannot overflow",
+            config=DFPFMAConfig,
+            component=DFPFMA,
+            golden=dfp_fma_golden,
+            stimulus=dfp_fma_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "dfp_fma_pe",
+            source=f"{_DFP}, sections on the dynamic fixed point format and on overflows",
+            limits=("the sums of a reduction's chains, and exponents, are left to what is beside it",),
+        ),
+        Design(
+            title="dynamic fixed point: fused multiply-add of two pairs with a carry-save accumulator",
+            config=DFPFMACSConfig,
+            component=DFPFMACS,
+            golden=dfp_fma_golden,
+            stimulus=dfp_fma_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "dfp_fma_pe",
+            source=f"{_DFP}, sections on the dynamic fixed point format and on overflows; accumulator as in {_TPE}, OPT1",
+            limits=(
+                "the sums of a reduction's chains, and exponents, are left to what is beside it",
+                "no saturation: a sum in carry-save form is known to be too large only once it is resolved",
+            ),
         ),
     )
 }
