@@ -47,6 +47,7 @@ __all__ = [
     "dfp_fma_stimulus",
     "extreme_runs",
     "in_order",
+    "policy_field",
     "pre_shift",
     "random_rows",
 ]
@@ -187,7 +188,7 @@ class DFPChainConfig(Config):
         return width_of_range((-1 << self.acc_width - 1) + least, (1 << self.acc_width - 1) - 1 + most)
 
 
-def _policy_field(config, most):
+def policy_field(config, most):
     """The output field that the overflow policy asks for; ``most`` steps can saturate."""
     fields = {"saturate": (Field("saturated", most.bit_length()),), "flag": (Field("overflow", 1),)}
     return fields.get(config.overflow, ())
@@ -214,7 +215,7 @@ class DFPFMAConfig(DFPChainConfig):
     @property
     def o(self):
         """One beat a chain: ``sum``, what the overflow policy tells of it, and ``last``: it ended the reduction."""
-        return Payload((Field("sum", self.acc_width, True), *_policy_field(self, self.chain), Field("last", 1)))
+        return Payload((Field("sum", self.acc_width, True), *policy_field(self, self.chain), Field("last", 1)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -358,8 +359,16 @@ def corner_rows(config):
     return tuple(np.stack([np.roll(x, lane * apart) for lane in range(config.lanes)], axis=1) for x in (a, b))
 
 
-def extreme_runs(config, count):
+def extreme_runs(config, count, longest=1 << 20):
     """Steps of extremes only, in runs about as long as a chain: the largest and smallest sums, and one step beyond.
+
+    Parameters
+    ----------
+    config : :class:`DFPChainConfig`
+    count : :class:`int`
+        Steps, about.
+    longest : :class:`int`
+        Steps that a run may have.
 
     Returns
     -------
@@ -374,6 +383,7 @@ def extreme_runs(config, count):
     for x in (-top, top - 1):
         for y in (-top, top - 1):
             for length in (max(steps - 1, 1), steps, steps + 1, 2 * steps + 1):
+                length = min(length, longest)
                 a.append(np.full((length, config.lanes), x))
                 b.append(np.full((length, config.lanes), y))
                 ends.append(np.arange(length) == length - 1)
