@@ -9,6 +9,7 @@ Accumulators hold every sum of ``max_k`` products, so that nothing in the array 
 """
 
 import dataclasses
+import itertools
 from functools import cached_property
 from typing import ClassVar
 
@@ -198,11 +199,12 @@ def dfp_array_golden(config, beats):
         If a tile's K is larger than ``max_k``, or an exponent changes within a tile.
     """
     starts, ends = tile_ends(beats)
-    if len(ends) and (ends - starts).max() * config.lanes > config.max_k:
-        raise ConfigError(
-            f"a reduction of {int((ends - starts).max()) * config.lanes} products exceeds max_k = {config.max_k}"
-        )
-    tile_of = np.searchsorted(ends, np.arange(ends[-1]), side="right") if len(ends) else np.zeros(0, int)
+    if not len(ends):
+        return config.o.zeros(0)
+    longest = int((ends - starts).max()) * config.lanes
+    if longest > config.max_k:
+        raise ConfigError(f"a reduction of {longest} products exceeds max_k = {config.max_k}")
+    tile_of = np.searchsorted(ends, np.arange(ends[-1]), side="right")
     each = {}
     for name in ("a_exponent", "b_exponent"):
         each[name] = beats[name][ends - 1].reshape(len(ends), -1)
@@ -232,6 +234,11 @@ def dfp_array_stimulus(config, rng, count):
         Beats. The last beat ends its tile.
     """
     beats = tile_stimulus(config, rng, count)
+    # Steps of nothing but small numbers, of ties of the pre-shift, and of the value without an opposite beside others.
+    small = np.array([-1, 0, 1, 2, 3, -3, -2, 1 - (1 << config.width - 1), -(1 << config.width - 1)])
+    for name, places in (("a", slice(16, 64)), ("b", slice(20, 68))):
+        field = beats[name][places]
+        field[...] = small[np.arange(len(field)) % len(small)].reshape(-1, *[1] * (field.ndim - 1))
     _starts, ends = tile_ends(beats)
     tile_of = np.searchsorted(ends, np.arange(len(beats)), side="right")
     for turn, name in enumerate(("a_exponent", "b_exponent")):
@@ -240,8 +247,9 @@ def dfp_array_stimulus(config, rng, count):
         drawn = rng.integers(low, high, shape, endpoint=True)
         # Half of them so small that results are within float32's range.
         drawn = np.where(rng.random(shape) < 0.5, drawn, drawn // 4)
-        corners = np.array([(low, low), (high, high), (0, 0), (low, high), (high, low), (-1, 1), (1, -1)])
-        some = min(len(corners), len(ends))
-        drawn[:some] = corners[:some, turn].reshape(some, *[1] * (len(shape) - 1))
+        # Every other tile takes the next pair of corners.
+        pairs = np.array(list(itertools.product((low, -1, 0, 1, high), repeat=2)))[:, turn]
+        taking = -(-len(ends) // 2)
+        drawn[::2] = pairs[np.arange(taking) % len(pairs)].reshape(taking, *[1] * (len(shape) - 1))
         beats[name] = drawn[tile_of]
     return beats
