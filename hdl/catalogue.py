@@ -8,6 +8,7 @@ import numpy as np
 
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
+from ..models.dfp_dot import DFPDotConfig, dfp_dot_golden, dfp_dot_stimulus
 from ..models.dfp_fma import DFPFMAConfig, DFPFMACSConfig, dfp_fma_golden, dfp_fma_stimulus
 from ..models.errors import CarrysaveError
 from ..models.float_dot import FloatArrayConfig, FloatDotConfig, float_dot_golden, float_dot_stimulus
@@ -20,6 +21,7 @@ from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden,
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .bit_slice import BitSliceArray
+from .dfp_dot import DFPDot
 from .dfp_fma import DFPFMA, DFPFMACS
 from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
@@ -318,6 +320,20 @@ DESIGNS = {
             limits=(
                 "the sums of a reduction's chains, and exponents, are left to what is beside it",
                 "no saturation: a sum in carry-save form is known to be too large only once it is resolved",
+            ),
+        ),
+        Design(
+            title="dynamic fixed point: dot products in chains that spill to float32, or to a wide integer",
+            config=DFPDotConfig,
+            component=DFPDot,
+            golden=dfp_dot_golden,
+            stimulus=dfp_dot_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "dfp_fma_pe",
+            source=f"{_DFP}, sections on the dynamic fixed point format and on overflows",
+            limits=(
+                "K is padded with zeros to a multiple of `lanes`",
+                "where exponents change, the beat before must have `spill`; with integer sums they must not change",
             ),
         ),
     )

@@ -4,20 +4,10 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .dfp_pe import chain_carries, chain_control, place_carry_save_sum, place_dfp_pe
+from .dfp_pe import chain_carries, chain_control, place_carry_save_sum, place_dfp_pe, tell_chain
 from .layout import payload_layout
 
-__all__ = ["DFPFMA", "DFPFMACS", "tell_chain"]
-
-
-def tell_chain(m, config, total, payload, saturated=None):
-    """Fill in a chain's ``sum`` and what the overflow policy tells of it, from the accumulator's register or its resolved sum."""
-    m.d.comb += payload.sum.eq(total[: config.acc_width])
-    if config.overflow == "flag":
-        top = total[config.acc_width - 1 :]
-        m.d.comb += payload.overflow.eq(top.any() & ~top.all())
-    if config.overflow == "saturate":
-        m.d.comb += payload.saturated.eq(saturated)
+__all__ = ["DFPFMA", "DFPFMACS"]
 
 
 class _Unit(wiring.Component):
@@ -28,6 +18,10 @@ class _Unit(wiring.Component):
         super().__init__(
             {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
         )
+
+    def _tell(self, m, total, saturated=None):
+        for name, value in tell_chain(self.config, total, saturated).items():
+            m.d.comb += self.o.p[name].eq(value)
 
     def _steps(self, m):
         """The PE, fed; returns it with whether a step is taken that ends a chain."""
@@ -71,7 +65,7 @@ class DFPFMA(_Unit):
         m.d.comb += [self.o.valid.eq(valid), self.i.ready.eq(~valid | self.o.ready), self.o.p.last.eq(last)]
         with m.If(self.i.ready):
             m.d.sync += [valid.eq(ending), last.eq(self.i.p.last)]
-        tell_chain(m, self.config, pe.acc, self.o.p, getattr(pe, "saturated", None))
+        self._tell(m, pe.acc, getattr(pe, "saturated", None))
         return m
 
 
@@ -115,5 +109,5 @@ class DFPFMACS(_Unit):
             m.d.sync += [valid.eq(done), last.eq(done_last)]
         with m.If(self.i.ready):
             m.d.sync += [done.eq(ending), done_last.eq(self.i.p.last)]
-        tell_chain(m, config, resolve.sum, self.o.p)
+        self._tell(m, resolve.sum)
         return m

@@ -27,6 +27,7 @@ __all__ = [
     "place_carry_save_sum",
     "place_dfp_pe",
     "shifted_operand",
+    "tell_chain",
 ]
 
 
@@ -268,3 +269,23 @@ def chain_control(m, config, accepted, forced):
     with m.If(accepted):
         m.d.sync += [first.eq(ends), position.eq(Mux(ends, 0, position + 1))]
     return first, ends
+
+
+def tell_chain(config, total, saturated=None):
+    """Values of a finished chain by name: ``sum``, and what the overflow policy tells of it.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.dfp_fma.DFPChainConfig`
+    total : value
+        The accumulator, resolved, in ``register_width`` bits.
+    saturated : value, optional
+        Of the :class:`DFPPE`, with ``overflow="saturate"``.
+    """
+    told = {"sum": total[: config.acc_width]}
+    if config.overflow == "flag":
+        top = total[config.acc_width - 1 :]
+        told["overflow"] = top.any() & ~top.all()
+    if config.overflow == "saturate":
+        told["saturated"] = saturated
+    return told
