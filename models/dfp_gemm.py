@@ -15,15 +15,13 @@ import dataclasses
 
 import numpy as np
 
-from .dfp import DFPFormat, DFPTensor, quantise
+from .dfp import DFPFormat, quantise
 from .dfp_array import DFPArrayConfig
 from .dfp_fma import pre_shift
 from .errors import ConfigError
 from .integer import wrap
 
 __all__ = ["DFPArithmetic", "DFPProduct", "dfp_gemm"]
-
-_FLOAT_EXACT = 1 << 53  # float64 holds every integer up to here, so sums below it are exact in whatever order BLAS adds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,9 +88,8 @@ def dfp_gemm(a, b, config):
         sums = np.zeros((left.shape[0], right.shape[1]), np.int64)
         for chain in _chains(left.shape[1], None, config):
             sums += _chain(left[:, chain], right[chain], config, told)
-    result = DFPTensor(mantissas=sums, exponents=np.zeros((), np.int64), width=_wide(config)).mantissas
     return DFPProduct(
-        sums=result,
+        sums=sums,
         exponents=exponents,
         float32=_rounded(sums.astype(np.float64), exponents),
         saturated=told[0],
@@ -118,10 +115,6 @@ def _check(a, b, config):
         raise ConfigError(f"a reduction of {a.shape[1]} products exceeds max_k = {config.max_k}")
 
 
-def _wide(config):
-    return config.acc_width if isinstance(config, DFPArrayConfig) else config.wide_width
-
-
 def _largest(matrix):
     return max(abs(int(matrix.min())), abs(int(matrix.max()))) if matrix.size else 0
 
@@ -133,11 +126,8 @@ def _safe(left, right, config):
 
 
 def _exact(left, right):
-    """Product of integer matrices, by float64 where that is exact."""
-    k = left.shape[1]
-    if k * _largest(left) * _largest(right) < _FLOAT_EXACT:
-        return np.matmul(left.astype(np.float64), right.astype(np.float64)).astype(np.int64)
-    return np.matmul(left, right)
+    """Product of integer matrices by float64, which holds every sum of 2^20 products of 2^30, in whatever order they come."""
+    return np.matmul(left.astype(np.float64), right.astype(np.float64)).astype(np.int64)
 
 
 def _rounded(sums, exponents):
