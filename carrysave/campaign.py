@@ -18,12 +18,14 @@ from .api import verify, write_whole
 from .campaign_plan import plan
 from .hdl.catalogue import design
 from .hdl.verilog import verilog
+from .models import dfp_fma
 from .models.config import Config
 from .models.errors import CarrysaveError
 from .sim import (
     bench,
     bit_sums,
     cocotb_bench,
+    dfp_safety,
     formal,
     logic,
     part_proofs,
@@ -40,6 +42,7 @@ __all__ = ["campaign", "write_markdown"]
 
 
 _PROVERS = (formal, pe_steps, tree_steps, width_proof, part_proofs, steps, polynomials, bit_sums, logic)
+_SAFETY_PROVERS = (dfp_safety, dfp_fma)
 
 
 def campaign(*, build_folder="build", jobs=None, scheduler=None, processes=None, log=None):
@@ -105,7 +108,8 @@ def _verified(config, arguments, build_folder):
     """One row, from the store or made now; a process of its own can do it."""
     key, on = [__version__, verilog(config), arguments], arguments["on"]
     # What is done again when its source changes: the provers, or what the bench compares with.
-    judges = _PROVERS if on == "formal" else (bench, cocotb_bench, player, *_models(config))
+    provers = _SAFETY_PROVERS if isinstance(config, dfp_fma.DFPChainConfig) else _PROVERS
+    judges = provers if on == "formal" else (bench, cocotb_bench, player, *_models(config))
     key += [digest(Path(module.__file__)) for module in judges]
     step = "verify/" + "-".join([on, *(way for way in ("exhaustive", "bulk") if arguments.get(way))])
 
@@ -146,7 +150,7 @@ def _simulated(config, build_folder, arguments):
 
 
 def _proven(config):
-    proofs = formal.prove(config)
+    proofs = (dfp_safety if isinstance(config, dfp_fma.DFPChainConfig) else formal).prove(config)
     wrong = [proof for proof in proofs if not proof.proven]
     return {
         "passed": not wrong,

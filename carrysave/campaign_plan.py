@@ -8,6 +8,7 @@ import json
 
 from .api import configure
 from .hdl.catalogue import DESIGNS
+from .models.dfp_fma import OPERANDS, SHIFT_ROUNDINGS
 from .models.errors import ConfigError
 from .sim import formal
 
@@ -124,6 +125,55 @@ _ARRAYS = {
         ({"accumulator": "sequential"}, {"accumulator": "tree"}, {"accumulator": "kulisch"}),
         {"rows": 2, "cols": 2},
     ),
+    "dfp-fma": (
+        (
+            {},
+            {"input_shift": 0, "operands": "symmetric", "adder": "sklansky"},
+            {"input_shift": 2, "shift_rounding": "toward-zero"},
+            {"input_shift": 1, "shift_rounding": "nearest-even", "operands": "symmetric"},
+            {"width": 4, "acc_width": 9, "input_shift": 2, "shift_rounding": "nearest-even"},
+            {"width": 9, "acc_width": 48, "input_shift": 4, "shift_rounding": "toward-zero", "operands": "symmetric"},
+            {"width": 8, "acc_width": 16, "input_shift": 1, "chain": 2},
+        ),
+        ({}, {"overflow": "saturate", "chain": 9}, {"overflow": "flag", "chain": 9}),
+        {"width": 8, "acc_width": 16},
+    ),
+    "dfp-fma-cs": (
+        (
+            {},
+            {"input_shift": 0, "operands": "symmetric", "carry_spacing": 1, "carry_spacing_low": 1},
+            {"input_shift": 2, "shift_rounding": "toward-zero", "carry_spacing": 4, "carry_spacing_low": 1},
+            {"input_shift": 1, "shift_rounding": "nearest-even", "operands": "symmetric", "adder": "han-carlson"},
+            {"width": 4, "acc_width": 9, "input_shift": 2, "carry_spacing": 64, "carry_spacing_low": 64},
+        ),
+        ({}, {"overflow": "flag", "chain": 9}),
+        {"width": 8, "acc_width": 16},
+    ),
+    "dfp-dot": (
+        (
+            {},
+            {"lanes": 2, "accumulator": "carry-save", "shift_rounding": "nearest-even"},
+            {"lanes": 3, "width": 4, "input_shift": 0, "exponent_width": 4, "chain": 1},
+            {"lanes": 4, "accumulator": "carry-save", "overflow": "flag", "chain": 20, "exponent_width": 10},
+            {"lanes": 5, "width": 8, "acc_width": 16, "overflow": "saturate", "chain": 3, "wide_width": 20},
+            {"lanes": 8, "input_shift": 0, "overflow": "saturate", "chain": 2, "max_k": 16},
+            {"lanes": 32, "input_shift": 4, "operands": "symmetric", "carry_spacing": 1, "carry_spacing_low": 1},
+        ),
+        ({"spill": "float32"}, {"spill": "int48"}, {"spill": "carry-save"}),
+        {"lanes": 2, "width": 8, "acc_width": 20},
+    ),
+}
+
+# Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
+_BULK_VECTORS = 1_000_000
+_BULK = {
+    "dfp-fma": ({"chain": 2}, {"input_shift": 0, "overflow": "saturate", "chain": 8}),
+    "dfp-fma-cs": ({"chain": 2}, {"input_shift": 0, "overflow": "flag", "chain": 8}),
+    "dfp-dot": (
+        {"chain": 2},
+        {"chain": 1, "accumulator": "carry-save", "exponent_width": 10},
+        {"chain": 8, "input_shift": 0, "overflow": "saturate", "spill": "int48"},
+    ),
 }
 
 # Of the multipliers: formats and what a product beyond the largest number can become there; all pairs of these are played.
@@ -222,6 +272,18 @@ _FORMAL_ARRAYS = {
 }
 
 
+# Of the chains of dynamic fixed point: what pre-shifts and overflows differ in.
+_FORMAL_CHAINS = {
+    "dfp-fma": tuple(
+        {"input_shift": shift, "shift_rounding": rounding, "operands": operands}
+        for shift, rounding, operands in itertools.product(range(5), SHIFT_ROUNDINGS, OPERANDS)
+    )
+    + ({"input_shift": 0, "overflow": "saturate", "chain": 65536}, {"width": 4, "acc_width": 10}),
+    "dfp-fma-cs": ({}, {"input_shift": 0, "overflow": "flag", "chain": 65536}),
+    "dfp-dot": ({}, {"lanes": 32, "input_shift": 4}, {"lanes": 3, "overflow": "flag", "chain": 1000}),
+}
+
+
 def _configured(name, *parameters):
     """The configuration, or None where the design refuses what the tables cross."""
     try:
@@ -296,6 +358,8 @@ def simulation_plan():
             continue
         sizes, variants, small = _ARRAYS.get(name, (({},), ({},), None))
         jobs += [(_configured(name, size, variant), {"on": "rtl"}) for size in sizes for variant in variants]
+        bulk = {"on": "rtl", "bulk": True, "vectors": _BULK_VECTORS}
+        jobs += [(configure(name, **one), bulk) for one in _BULK.get(name, ())]
         if small:
             jobs += [(_configured(name, small, variant), {"on": "gates"}) for variant in variants]
     return _distinct(jobs)
@@ -314,7 +378,9 @@ def formal_plan():
     for name, sets in _FORMAL_ARRAYS.items():
         if name in DESIGNS:
             found += [_configured(name, one, variant) for one in sets for variant in _ARRAYS[name][1]]
-    return _distinct((config, {"on": "formal"}) for config in found if config is not None and _provable(config))
+    chains = [_configured(name, one) for name, sets in _FORMAL_CHAINS.items() for one in sets]
+    provable = [config for config in found if config is not None and _provable(config)]
+    return _distinct((config, {"on": "formal"}) for config in [*provable, *chains])
 
 
 def _provable(config):
@@ -331,6 +397,6 @@ def plan():
     -------
     list of (:class:`~carrysave.models.config.Config`, dict)
         A configuration and the arguments of :func:`carrysave.api.verify` for it; ``{"on": "formal"}`` for the proofs of
-        :func:`carrysave.sim.formal.prove`.
+        :func:`carrysave.sim.formal.prove` or :func:`carrysave.sim.dfp_safety.prove`.
     """
     return [*formal_plan(), *simulation_plan()]
