@@ -6,12 +6,13 @@ from amaranth.lib.wiring import In, Out
 
 from ..models.bit_slice import GROUP
 from .encoders import place_digit_encoder
+from .event_counter import place_event_counter
 from .layout import payload_layout
 from .operand_bank import digit_layout, place_digit_bank, place_operand_bank
 from .shared import Shared
 from .slice_column import place_slice_column
 
-__all__ = ["BitSliceArray", "EventCounter", "ResultBank"]
+__all__ = ["BitSliceArray", "ResultBank"]
 
 
 class ResultBank(wiring.Component):
@@ -85,40 +86,6 @@ class ResultBank(wiring.Component):
 def place_result_bank(config):
     """A :class:`ResultBank` as the shared module ``result_bank``."""
     return Shared(lambda: ResultBank(config), ResultBank.ports(config), name="result_bank", reset=True)
-
-
-class EventCounter(wiring.Component):
-    """Counts up to 256 events a cycle, modulo 2 ** 32; carries take a cycle a byte, so the count is true once it rests.
-
-    Parameters
-    ----------
-    width : :class:`int`
-        Bits of the number of events, 9 at most.
-
-    Members
-    -------
-    events : ``In(width)``
-    count : ``Out(32)``
-    """
-
-    def __init__(self, width):
-        super().__init__(self.ports(width))
-
-    @staticmethod
-    def ports(width):
-        """Signature for a width."""
-        return wiring.Signature({"events": In(width), "count": Out(32)})
-
-    def elaborate(self, platform):
-        m = Module()
-        carry = Signal.like(self.events, name="events_r")
-        m.d.sync += carry.eq(self.events)
-        for place in range(4):
-            digit, following = Signal(8, name=f"byte{place}"), Signal(name=f"carry{place}")
-            m.d.sync += Cat(digit, following).eq(digit + carry)
-            m.d.comb += self.count[8 * place : 8 * place + 8].eq(digit)
-            carry = following
-        return m
 
 
 def _total(values):
@@ -335,9 +302,7 @@ class BitSliceArray(wiring.Component):
             "results": _total(blocked),
         }
         for name, event in events.items():
-            m.submodules[name] = counter = Shared(
-                lambda: EventCounter(width), EventCounter.ports(width), name="event_counter", reset=True
-            )
+            m.submodules[name] = counter = place_event_counter(width)
             m.d.comb += [counter.events.eq(event), self.counters[name].eq(counter.count)]
 
     def _deliver(self, m, results):
