@@ -8,8 +8,21 @@ import numpy as np
 
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
+from ..models.dfp_block import DFPDownConfig, DFPQuantiseConfig, dfp_down_golden, dfp_quantise_golden
+from ..models.dfp_block_stimulus import dfp_down_stimulus, dfp_quantise_stimulus
 from ..models.dfp_dot import DFPDotConfig, dfp_dot_golden, dfp_dot_stimulus
 from ..models.dfp_fma import DFPFMAConfig, DFPFMACSConfig, dfp_fma_golden, dfp_fma_stimulus
+from ..models.dfp_scalar import (
+    DFPExponentConfig,
+    DFPFromFloatConfig,
+    DFPToFloatConfig,
+    dfp_exponent_golden,
+    dfp_exponent_stimulus,
+    dfp_from_float_golden,
+    dfp_from_float_stimulus,
+    dfp_to_float_golden,
+    dfp_to_float_stimulus,
+)
 from ..models.errors import CarrysaveError
 from ..models.float_dot import FloatArrayConfig, FloatDotConfig, float_dot_golden, float_dot_stimulus
 from ..models.float_multiply import FloatMultiplyConfig, float_multiply_golden, float_stimulus
@@ -21,8 +34,10 @@ from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden,
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .bit_slice import BitSliceArray
+from .dfp_block import DFPDown, DFPQuantise
 from .dfp_dot import DFPDot
 from .dfp_fma import DFPFMA, DFPFMACS
+from .dfp_scalar import DFPExponent, DFPFromFloat, DFPToFloat
 from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
 from .laconic import LaconicArray
@@ -61,7 +76,8 @@ class Design:
     stimulus : callable
         ``stimulus(config, rng, count) -> beats``, directed corners first.
     macs_per_beat : callable
-        From a configuration to the multiply-accumulates that one input beat stands for, on average.
+        From a configuration to the multiply-accumulates that one input beat stands for, on average; of a unit that multiplies
+        nothing, to the elements of a beat.
     pe : callable
         From a configuration to the name of the module that is the processing element in the exported Verilog.
     source : :class:`str`
@@ -123,6 +139,13 @@ _DFP = "Mixed Precision Training of CNNs using Integer Operations, ICLR 2018 (ar
 _FLOAT_SUM_LIMITS = (
     "K is padded with zeros to a multiple of `lanes`",
     "rounded additions take one cycle each, a chain or tree of them with several lanes",
+)
+
+_NO_MACS = "multiplies nothing: what is reported a multiply-accumulate is an element"
+_DFP_BLOCK_LIMITS = (
+    _NO_MACS,
+    "mantissas saturate symmetrically: none is -2^(P-1)",
+    "a block is at most `block_beats` beats; a longer one ends by itself and the next beat begins another",
 )
 
 DESIGNS = {
@@ -296,6 +319,61 @@ DESIGNS = {
             pe=lambda config: "float_pe",
             source=f"{_LMUL}, section 2.2; exact sums: Kulisch, Computer Arithmetic and Validity, chapter 8",
             limits=(*_FLOAT_SUM_LIMITS, "tiles end at least `rows` cycles apart"),
+        ),
+        Design(
+            title="dynamic fixed point: quantiser, blocks of float32 to integers with one exponent",
+            config=DFPQuantiseConfig,
+            component=DFPQuantise,
+            golden=dfp_quantise_golden,
+            stimulus=dfp_quantise_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "float_to_dfp",
+            source=f"{_DFP}, section on the dynamic fixed point format",
+            limits=_DFP_BLOCK_LIMITS,
+        ),
+        Design(
+            title="dynamic fixed point: down-converter, blocks of wide integers to fewer bits",
+            config=DFPDownConfig,
+            component=DFPDown,
+            golden=dfp_down_golden,
+            stimulus=dfp_down_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "int_to_dfp",
+            source=f"{_DFP}, section on the dynamic fixed point format, down-conversion",
+            limits=(*_DFP_BLOCK_LIMITS, "the exponent must not change inside a block; that of its last beat counts"),
+        ),
+        Design(
+            title="dynamic fixed point: exponent adder, saturating",
+            config=DFPExponentConfig,
+            component=DFPExponent,
+            golden=dfp_exponent_golden,
+            stimulus=dfp_exponent_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "exponent_adder",
+            source=f"{_DFP}, section on the dynamic fixed point format, multiplication",
+            limits=(_NO_MACS,),
+        ),
+        Design(
+            title="dynamic fixed point: integer with an exponent to float32, rounded once",
+            config=DFPToFloatConfig,
+            component=DFPToFloat,
+            golden=dfp_to_float_golden,
+            stimulus=dfp_to_float_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "int_to_float",
+            source=f"{_DFP}, section on the dynamic fixed point format; IEEE 754-2019, 5.4.1",
+            limits=(_NO_MACS, "rounding is to nearest even only"),
+        ),
+        Design(
+            title="dynamic fixed point: float32 to an integer with a given exponent",
+            config=DFPFromFloatConfig,
+            component=DFPFromFloat,
+            golden=dfp_from_float_golden,
+            stimulus=dfp_from_float_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "float_to_dfp",
+            source=f"{_DFP}, section on the dynamic fixed point format",
+            limits=(_NO_MACS, "mantissas saturate symmetrically: none is -2^(P-1)"),
         ),
         Design(
             title="dynamic fixed point: fused multiply-add of two pairs, in chains that cannot overflow",
