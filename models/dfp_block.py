@@ -146,8 +146,7 @@ class _Blocks:
 
     def reduced(self, function, values):
         """One value a block of one or several a beat; ``function`` is a NumPy function of two arguments."""
-        lanes = values.reshape(len(values), -1)
-        each = function.reduce(lanes, axis=1)
+        each = values if values.ndim == 1 else function.reduce(values, axis=1)
         return function.reduceat(each, self._starts) if len(self._starts) else each
 
     def spread(self, values):
