@@ -23,6 +23,14 @@ _STRUCTURES = (
 )
 _CARRIES = ((1, 1), (4, 1), (64, 64))
 
+_DFP_BLOCK_VARIANTS = (
+    {},
+    {"round_up": "exponent"},
+    {"rounding": "toward-zero"},
+    {"rounding": "stochastic"},
+    {"rounding": "stochastic", "round_up": "exponent", "seed": 99},
+)
+
 # By design: sizes with widths, signs and structures; variants, each of which meets each of these; what is verified on a
 # netlist, for every variant again.
 _ARRAYS = {
@@ -125,6 +133,49 @@ _ARRAYS = {
         ({"accumulator": "sequential"}, {"accumulator": "tree"}, {"accumulator": "kulisch"}),
         {"rows": 2, "cols": 2},
     ),
+    "dfp-quantise": (
+        (
+            {},
+            {"lanes": 1, "block_beats": 1, "width": 4, "exponent_width": 4},
+            {"lanes": 2, "block_beats": 64, "width": 4, "exponent_width": 10},
+            {"lanes": 3, "block_beats": 5, "width": 8, "exponent_width": 6},
+            {"lanes": 16, "block_beats": 2, "width": 11, "exponent_width": 9},
+        ),
+        _DFP_BLOCK_VARIANTS,
+        {"lanes": 2, "block_beats": 4},
+    ),
+    "dfp-down": (
+        (
+            {},
+            {"lanes": 1, "block_beats": 1, "source_width": 8, "exponent_width": 4},
+            {"lanes": 2, "block_beats": 64, "width": 4, "source_width": 8, "exponent_width": 10},
+            {"lanes": 3, "block_beats": 5, "width": 12, "source_width": 13},
+            {"lanes": 8, "block_beats": 2, "width": 8, "source_width": 48, "exponent_width": 6},
+        ),
+        _DFP_BLOCK_VARIANTS,
+        {"lanes": 2, "block_beats": 4, "source_width": 20, "width": 8},
+    ),
+    "dfp-exponent": (
+        ({}, {"exponent_width": 4, "offset": 64}, {"exponent_width": 10, "offset": 3}),
+        ({},),
+        {"exponent_width": 5},
+    ),
+    "dfp-to-float": (
+        (
+            {},
+            {"source_width": 4, "exponent_width": 4},
+            {"source_width": 24, "exponent_width": 9},
+            {"source_width": 26},
+            {"source_width": 48, "exponent_width": 10},
+        ),
+        ({"stages": 1}, {"stages": 2}),
+        {"source_width": 32, "exponent_width": 9},
+    ),
+    "dfp-from-float": (
+        ({}, {"width": 4, "exponent_width": 10}, {"width": 9, "exponent_width": 4}),
+        ({}, {"rounding": "toward-zero"}, {"rounding": "stochastic", "seed": 99}),
+        {"width": 8},
+    ),
     "dfp-fma": (
         (
             {},
@@ -167,6 +218,23 @@ _ARRAYS = {
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
 _BULK_VECTORS = 1_000_000
 _BULK = {
+    "dfp-quantise": (
+        {"block_beats": 16},
+        {"block_beats": 16, "rounding": "stochastic", "round_up": "exponent"},
+        {"block_beats": 3, "width": 8, "exponent_width": 5, "round_up": "exponent"},
+    ),
+    "dfp-down": (
+        {"block_beats": 16},
+        {"block_beats": 16, "rounding": "stochastic", "round_up": "exponent"},
+        {"block_beats": 3, "width": 8, "exponent_width": 5, "round_up": "exponent"},
+    ),
+    "dfp-exponent": ({"exponent_width": 10},),
+    "dfp-to-float": ({"source_width": 32, "exponent_width": 10}, {"source_width": 48, "exponent_width": 9}),
+    "dfp-from-float": (
+        {"exponent_width": 9},
+        {"exponent_width": 9, "rounding": "stochastic"},
+        {"width": 8, "rounding": "toward-zero"},
+    ),
     "dfp-fma": ({"chain": 2}, {"input_shift": 0, "overflow": "saturate", "chain": 8}),
     "dfp-fma-cs": ({"chain": 2}, {"input_shift": 0, "overflow": "flag", "chain": 8}),
     "dfp-dot": (
