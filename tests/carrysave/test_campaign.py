@@ -40,7 +40,8 @@ def test_plan_covers_what_is_promised():
         assert {config.partial_products for config, _ in mine} == {"booth", "and"}
         assert {config.encode for config, _ in mine} == {"pe", "edge"}
         assert any(config.overflow == "wrap" for config, _ in mine)
-    for name in set(DESIGNS) - {"mac", "opt1", "float-dot", "float-array", *_MULTIPLIERS}:
+    dfp = {name for name in DESIGNS if name.startswith("dfp-")}
+    for name in set(DESIGNS) - {"mac", "opt1", "float-dot", "float-array", *_MULTIPLIERS, *dfp}:
         mine = [(config, options) for config, options in jobs if config.design == name]
         assert {options["on"] for _, options in mine} == {"rtl", "gates"}
         for on in ("rtl", "gates"):
@@ -59,6 +60,17 @@ def test_plan_of_the_floating_point_sums(name):
     assert {(config.multiplier, config.accumulator) for config, _ in mine} == {
         (multiplier, accumulator) for multiplier in ("lmul", "exact") for accumulator in ACCUMULATORS
     }
+
+
+@pytest.mark.parametrize("name", ["dfp-quantise", "dfp-down", "dfp-exponent", "dfp-to-float", "dfp-from-float"])
+def test_plan_of_the_units_of_dynamic_fixed_point(name):
+    mine = [(config, options) for config, options in simulation_plan() if config.design == name]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    for on in ("rtl", "gates"):
+        met = [config for config, options in mine if options["on"] == on]
+        for field in ("rounding", "round_up"):
+            assert {getattr(config, field, None) for config in met} == set(choices(DESIGNS[name].config, field)), field
+    assert {4, 10} <= {config.exponent_width for config, _ in mine}
 
 
 @pytest.mark.parametrize("name", _MULTIPLIERS)

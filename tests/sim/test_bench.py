@@ -31,7 +31,7 @@ SIZES = {
 
 @pytest.mark.parametrize(("name", "pe"), [(row["name"], row["pe"]) for row in designs()])
 def test_every_design_passes(store, name, pe):
-    common = {} if hasattr(design(name).config, "float_format") else {"width": 4, "max_k": 30}
+    common = {"width": 4, "max_k": 30} if "width" in design(name).config.shorthands else {}
     config, lines = configure(name, **{**common, **SIZES.get(name, {}), **({"pe": pe} if pe else {})}), []
     verdict = verify(config, store=store, vectors=800, log=lines.append)
     assert verdict.passed, verdict.failure
@@ -43,6 +43,13 @@ def test_every_design_passes(store, name, pe):
     assert re.match(
         rf"^{name} \(rtl, verilator\): passed, {verdict.beats_in} beats in, .* seed 1, [\d.]+ s$", lines[-1]
     )
+
+
+def test_random_bits_run_on_over_blocks_and_stalls(store):
+    config = configure("dfp-quantise", rounding="stochastic", round_up="exponent", lanes=3, width=9, exponent_width=10)
+    verdict = verify(config, store=store, vectors=600)
+    assert verdict.passed, verdict.failure
+    assert not verdict.holes
 
 
 @pytest.mark.parametrize("name", ["mac", "systolic-os"])
@@ -57,6 +64,13 @@ def test_exhaustive(store):
     assert verdict.passed, verdict.failure
     assert verdict.beats_in == verdict.beats_out == 256
     assert verdict.exhaustive
+
+
+def test_every_integer_with_every_exponent(store):
+    config = configure("dfp-to-float", source_width=5, exponent_width=10, stages=2)
+    verdict = verify(config, store=store, exhaustive=True)
+    assert verdict.passed, verdict.failure
+    assert verdict.beats_out == 1 << 15
 
 
 @pytest.mark.parametrize(
