@@ -7,6 +7,9 @@ import numpy as np
 
 from .api import configure
 from .hdl.catalogue import DESIGNS, design
+from .models.dfp import DFPFormat, quantise
+from .models.dfp_array import DFPArrayConfig, dfp_array_golden
+from .models.dfp_gemm import dfp_gemm
 from .models.errors import CarrysaveError, ConfigError
 from .models.float_matmul import float_matmul
 from .models.float_rounding import encode
@@ -77,9 +80,9 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
         A design with a tile schedule, such as ``systolic-os``.
     a : array of integers, shape (M, K)
     b : array of integers, shape (K, N)
-        For a floating-point array numbers of any kind, which are rounded to its format.
+        For an array of floating-point numbers or of dynamic fixed point numbers of any kind, which are rounded to its format.
     initial : array of integers, optional
-        Broadcast to (M, N): a bias, or the product so far. Not for a floating-point array, whose sums start from zero.
+        Broadcast to (M, N): a bias, or the product so far. Only for integers: the sums of others start from zero.
     simulator : ``"verilator"`` or ``"icarus"``
     on : ``"rtl"`` or ``"gates"``
         The exported Verilog, or the netlist mapped to the default library.
@@ -109,8 +112,11 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
     if on not in LEVELS:
         raise ConfigError(f"on must be one of {', '.join(LEVELS)}, not {on!r}")
     require(simulator)
-    floating = hasattr(config, "float_format")
-    if floating:
+    dynamic, floating = isinstance(config, DFPArrayConfig), hasattr(config, "float_format")
+    if dynamic:
+        a, b = _dfp_operands(config, a, b, initial)
+        want = _dfp_product(config, a, b)
+    elif floating:
         a, b = _float_codes(config, a, b, initial)
         want = float_matmul(config, a, b)
     else:
@@ -122,7 +128,7 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
             overflow=config.overflow,
             initial=initial,
         )
-    (m, k), n = np.shape(a), np.shape(b)[1]
+    (m, k), n = (a.shape, b.shape[1]) if dynamic else (np.shape(a), np.shape(b)[1])
     entry = design(config.design)
     _refuse_huge(config, entry, m, k, n)
     store, runs = Store(build_folder), []
@@ -136,15 +142,17 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
         runs.append(played)
         return played.outputs
 
-    if floating:
+    if dynamic:
+        product = config.collect(execute(config.schedule(a, b)), m, n)
+    elif floating:
         product = config.collect(execute(config.schedule(a.astype(np.int64), b.astype(np.int64))), m, n)
     else:
         product = multiply(config, a, b, execute, initial=initial)
     if not np.array_equal(product, want):
         row, col = (int(place) for place in np.argwhere(product != want)[0])
         raise CarrysaveError(
-            f"{config.design}: element ({row}, {col}) is {int(product[row, col])}, the golden product has "
-            f"{int(want[row, col])}"
+            f"{config.design}: element ({row}, {col}) is {product[row, col].item()!r}, the golden product has "
+            f"{want[row, col].item()!r}"
         )
     played, macs = runs[0], m * k * n
     peak = entry.macs_per_beat(config) / config.initiation_interval
@@ -166,8 +174,8 @@ def gemm(name, a, b, /, *, initial=None, simulator="verilator", on="rtl", build_
     )
 
 
-def _float_codes(config, a, b, initial):
-    """Codes of two matrices of numbers, nearest ones."""
+def _numbers(config, a, b, initial):
+    """Two matrices of numbers that have a product, as ``float64``."""
     if initial is not None:
         raise ConfigError(f"{config.design} takes no initial C: its sums start from zero")
     matrices = [np.asarray(matrix) for matrix in (a, b)]
@@ -178,9 +186,34 @@ def _float_codes(config, a, b, initial):
         raise ConfigError(
             f"a has {matrices[0].shape[1]} columns, but b has {matrices[1].shape[0]} rows; the two must be equal"
         )
+    return [matrix.astype(np.float64) for matrix in matrices]
+
+
+def _dfp_operands(config, a, b, initial):
+    """Two matrices of numbers in dynamic fixed point, with the exponents that the array takes."""
+    form = DFPFormat(width=config.width, exponent_width=config.exponent_width, block=config.exponents)
+    tensors = []
+    for name, axis, values in zip("ab", (1, 0), _numbers(config, a, b, initial), strict=True):
+        tensors.append(quantise(values, form, axis=axis))
+        counts = tensors[-1].counts
+        if counts.special or counts.exponent_overflow:
+            raise ConfigError(
+                f"matrix {name} holds numbers that exponents up to {form.exponent_range[1]} do not reach, infinities or NaN"
+            )
+    return tensors
+
+
+def _dfp_product(config, a, b):
+    product = dfp_gemm(a, b, config)
+    if config.output == "float32":
+        return product.float32.astype(np.float64)
+    return config.collect(dfp_array_golden(config, config.schedule(a, b)), *product.float32.shape)
+
+
+def _float_codes(config, a, b, initial):
+    """Codes of two matrices of numbers, nearest ones."""
     form, codes = config.float_format, []
-    for name, matrix in zip("ab", matrices, strict=True):
-        values = matrix.astype(np.float64)
+    for name, values in zip("ab", _numbers(config, a, b, initial), strict=True):
         rounded = encode(values, form, overflow="ieee")
         lost = np.isnan(values) != form.is_nan(rounded)
         lost |= np.isfinite(values) & (~form.is_finite(rounded) | (np.abs(values) > form.largest))

@@ -4,7 +4,9 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, fifo, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from .dfp_block import DFPDown
 from .dfp_pe import shifted_operand
+from .dfp_stream import Rows
 from .float_parts import named
 from .int_to_float import place_int_to_float
 from .layout import payload_layout
@@ -27,6 +29,8 @@ class DFPArray(wiring.Component):
         the tile.
     o : ``Out(stream)``
         One row of C a beat, and ``last``.
+    counters : ``Out``
+        With ``output="dfp"``: of elements that saturated and exponents that were clipped, since reset.
 
     Implementation notes
     --------------------
@@ -38,9 +42,12 @@ class DFPArray(wiring.Component):
         self.config = config
         self.latency = config.latency
         self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
+        counters = {"counters": Out(payload_layout(config.counters))} if config.counters else {}
+        super().__init__({
+            "i": In(stream.Signature(payload_layout(config.i))),
+            "o": Out(stream.Signature(payload_layout(config.o))),
+            **counters,
+        })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()
@@ -58,7 +65,7 @@ class DFPArray(wiring.Component):
                 for index in range(len(given) // config.width)
             ]
             m.d.comb += taken.eq(Cat(operands))
-        self._float32(m, array, self._exponents(m, array))
+        (self._float32 if config.output == "float32" else self._down)(m, array, self._exponents(m, array))
         return m
 
     def _exponents(self, m, array):
@@ -94,33 +101,44 @@ class DFPArray(wiring.Component):
         ]
 
     def _float32(self, m, array, exponents):
-        """Three rows of registers: in front of the conversions, in them, behind them; they move together."""
+        """Three rows of registers: in front of the conversions, in them, behind them."""
         config = self.config
-        ready = Signal()
-        m.d.comb += [ready.eq(~self.o.valid | self.o.ready), array.o.ready.eq(ready)]
-        valid, last = array.o.valid, array.o.p.last
-        for stage in range(3):
-            later = Signal(name=f"valid{stage}"), Signal(name=f"last{stage}", reset_less=True)
-            with m.If(ready):
-                m.d.sync += [later[0].eq(valid), later[1].eq(last)]
-            valid, last = later
+        rows = Rows(m, 3, valid=array.o.valid, ready=self.o.ready)
+        m.d.comb += [array.o.ready.eq(rows.advance[0]), self.o.valid.eq(rows.valid[-1])]
+        last = array.o.p.last
+        for row in range(3):
+            last = rows.register(row, last, "last")
+        m.d.comb += self.o.p.last.eq(last)
+        scales = [rows.register(0, exponent, f"scale{col}") for col, exponent in enumerate(exponents)]
         for col in range(config.cols):
-            sums = Signal(config.acc_width, name=f"sum{col}", reset_less=True)
-            scale = Signal(config.sum_exponent_width, name=f"scale{col}", reset_less=True)
-            m.submodules[f"convert_{col}"] = convert = place_int_to_float(
-                config.acc_width, config.sum_exponent_width, stages=2
-            )
-            code = Signal(32, name=f"code{col}", reset_less=True)
-            with m.If(ready):
-                m.d.sync += [
-                    sums.eq(array.o.p.c[col]),
-                    scale.eq(exponents[min(col, len(exponents) - 1)]),
-                    code.eq(convert.code),
-                ]
+            convert = place_int_to_float(config.acc_width, config.sum_exponent_width, stages=2)
+            m.submodules[f"convert_{col}"] = convert
             m.d.comb += [
-                convert.value.eq(sums),
-                convert.exponent.eq(scale),
-                convert.advance.eq(ready),
-                self.o.p.c[col].eq(code),
+                convert.value.eq(rows.register(0, array.o.p.c[col], f"sum{col}")),
+                convert.exponent.eq(scales[min(col, len(scales) - 1)]),
+                convert.advance.eq(rows.advance[1]),
+                self.o.p.c[col].eq(rows.register(2, convert.code, f"code{col}")),
             ]
-        m.d.comb += [self.o.valid.eq(valid), self.o.p.last.eq(last)]
+
+    def _down(self, m, array, exponents):
+        """The down-converter behind the array; it does not tell where a tile ends if its blocks are rows."""
+        config = self.config
+        m.submodules.down = down = DFPDown(config.down)
+        m.d.comb += [
+            down.i.valid.eq(array.o.valid),
+            array.o.ready.eq(down.i.ready),
+            down.i.p.value.eq(array.o.p.c),
+            down.i.p.exponent.eq(exponents[0].as_signed()),
+            down.i.p.last.eq(array.o.p.last | (config.block == "row")),
+            self.o.valid.eq(down.o.valid),
+            down.o.ready.eq(self.o.ready),
+            self.o.p.c.eq(down.o.p.mantissa),
+            self.counters.eq(down.counters),
+        ]
+        for field in config.o.fields[1:-1]:
+            m.d.comb += self.o.p[field.name].eq(down.o.p[field.name])
+        row = Signal(range(config.rows))
+        ends = row == config.rows - 1
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += row.eq(Mux(ends, 0, row + 1))
+        m.d.comb += self.o.p.last.eq(ends)

@@ -2,8 +2,8 @@
 
 The array itself is the 3D cube of :mod:`carrysave.models.cube`, whose PEs sum ``lanes`` products of integers a step (two of
 them are a pair-FMA). Exponents stay at its edges: those of a tile's operands arrive with its last step and are added while
-the tile drains, and each row of C leaves as float32 ("Mixed Precision Training of Convolutional
-Neural Networks using Integer Operations", ICLR 2018, arXiv 1802.00930, section 3).
+the tile drains, and each row of C leaves as float32, rounded once, or down-converted to P bits ("Mixed Precision Training of
+Convolutional Neural Networks using Integer Operations", ICLR 2018, arXiv 1802.00930, section on dynamic fixed point).
 
 Accumulators hold every sum of ``max_k`` products, so that nothing in the array ever overflows.
 """
@@ -17,9 +17,12 @@ import numpy as np
 
 from .config import Config, parameter
 from .cube import CubeConfig
+from .dfp_block import DFPDownConfig, dfp_down_golden
 from .dfp_fma import OPERANDS, SHIFT_ROUNDINGS, pre_shift
+from .dfp_rounding import DFP_ROUNDINGS
 from .errors import ConfigError
 from .integer import width_of_range
+from .lfsr import LFSR_WIDTH
 from .payload import Field, Payload
 from .tile import TileStreams, tile_ends, tile_golden, tile_stimulus
 
@@ -57,6 +60,21 @@ class DFPArrayConfig(TileStreams, Config):
     max_k: int = parameter(65536, "longest reduction, in products", legal=(1, 1 << 20))
     acc_width: int | None = parameter(None, "bits of the accumulators; derived from max_k's worst case", legal=(8, 48))
     pe: str = parameter("opt1", "accumulator resolved, or in carry-save form", choices=("mac", "opt1"))
+    output: str = parameter(
+        "float32", "C as float32, rounded once, or down-converted to P bits", choices=("float32", "dfp")
+    )
+    block: str = parameter("tile", "dfp: what of C shares an exponent", choices=("row", "tile"))
+    rounding: str = parameter("nearest-even", "dfp: of the down-conversion", choices=DFP_ROUNDINGS)
+    round_up: str = parameter(
+        "saturate",
+        "dfp: where a largest magnitude could round up to 2^(P-1) it saturates, or the exponent is one more",
+        choices=("saturate", "exponent"),
+    )
+    seed: int = parameter(
+        1,
+        "dfp: first state of the linear-feedback shift register whose bits stochastic rounding takes",
+        legal=(1, (1 << LFSR_WIDTH) - 1),
+    )
     result_rows: int | None = parameter(
         None,
         "rows of C that can wait in front of the conversion; derived as rows",
@@ -90,6 +108,21 @@ class DFPArrayConfig(TileStreams, Config):
             self._set(result_rows=self.rows)
         if self.result_rows < self.rows:
             raise ConfigError(f"result_rows must be at least rows = {self.rows}, not {self.result_rows!r}")
+        if self.output == "float32":
+            defaults = {field.name: field.default for field in dataclasses.fields(self)}
+            for name in ("block", "rounding", "round_up", "seed"):
+                if getattr(self, name) != defaults[name]:
+                    raise ConfigError(
+                        f'{name} = {getattr(self, name)!r} needs output = "dfp": float32 has no such choice'
+                    )
+        elif self.exponents == "row":
+            raise ConfigError(
+                'exponents = "row" needs output = "float32": what is down-converted together has one exponent'
+            )
+        elif self.cols > 32:
+            raise ConfigError(f'cols must be 32 at most with output = "dfp", not {self.cols!r}')
+        else:
+            _ = self.down  # refuses what it cannot do
 
     @property
     def operand_range(self):
@@ -120,6 +153,30 @@ class DFPArrayConfig(TileStreams, Config):
             result_rows=self.result_rows,
         )
 
+    @cached_property
+    def down(self):
+        """Configuration of the down-converter; its lanes are the columns of C."""
+        return DFPDownConfig(
+            width=self.width,
+            source_width=self.acc_width,
+            exponent_width=self.exponent_width,
+            lanes=self.cols,
+            block_beats=self.rows if self.block == "tile" else 1,
+            rounding=self.rounding,
+            round_up=self.round_up,
+            seed=self.seed,
+        )
+
+    @property
+    def counters(self):
+        """What the down-converter counts from reset on; None for float32."""
+        return self.down.counters if self.output == "dfp" else None
+
+    @property
+    def continuous(self):
+        """Random bits run on from tile to tile."""
+        return self.rounding == "stochastic"
+
     @property
     def sum_exponent_width(self):
         """Bits of the exponent of a sum: two exponents, and the pre-shift of both operands."""
@@ -129,7 +186,10 @@ class DFPArrayConfig(TileStreams, Config):
     @property
     def latency(self):
         """Cycles from a tile's last step to its first row: the array's, and those of the conversion."""
-        return self.array.latency + 3
+        if self.output == "float32":
+            return self.array.latency + 3
+        waiting = self.rows - 1 if self.block == "tile" else 0
+        return self.array.latency + waiting + self.down.latency
 
     @property
     def i(self):
@@ -152,9 +212,12 @@ class DFPArrayConfig(TileStreams, Config):
     def o(self):
         """One row of C a beat, from row 0; ``last`` is set with the last row of a tile.
 
-        ``c`` are codes of float32.
+        ``c`` are codes of float32; or mantissas, with what else the down-converter puts out.
         """
-        return Payload((Field("c", 32, False, (self.cols,)), Field("last", 1)))
+        if self.output == "float32":
+            return Payload((Field("c", 32, False, (self.cols,)), Field("last", 1)))
+        mantissa, *others = self.down.o.fields
+        return Payload((dataclasses.replace(mantissa, name="c", shape=(self.cols,)), *others))
 
     def schedule(self, a, b):
         """Input beats that compute ``a @ b``, tile by tile along a row of tiles first; edges are padded with zeros.
@@ -168,10 +231,9 @@ class DFPArrayConfig(TileStreams, Config):
         given = []
         for name, operand, count, size in (("a", a, a.shape[0], self.rows), ("b", b, b.shape[1], self.cols)):
             if not isinstance(operand.block, str) or (operand.block == "row" and self.exponents == "tensor"):
-                raise ConfigError(
-                    f"{name} has an exponent for each block of {operand.block!r}; this array takes one for each "
-                    f"{'row' if self.exponents == 'row' else 'tensor'}"
-                )
+                has = f"block of {operand.block}" if isinstance(operand.block, int) else repr(operand.block)
+                takes = "a row" if self.exponents == "row" else "for the whole matrix"
+                raise ConfigError(f"{name} has an exponent for each {has}; this array takes one {takes}")
             each = np.broadcast_to(operand.exponents.ravel(), count if self.exponents == "row" else 1)
             given.append(np.pad(each, (0, -count % size)) if self.exponents == "row" else each[0])
         beats = super().schedule(a.mantissas, b.mantissas)
@@ -187,7 +249,11 @@ class DFPArrayConfig(TileStreams, Config):
     def collect(self, beats, m, n):
         """C of shape (M, N) from the output beats that answer :meth:`schedule`, ``float64``, as the array gives it."""
         c = super().collect(beats, m, n)
-        return c.astype(np.uint32).view(np.float32).astype(np.float64)
+        if self.output == "float32":
+            return c.astype(np.uint32).view(np.float32).astype(np.float64)
+        down, across = -(-m // self.rows), -(-n // self.cols)
+        exponents = beats["exponent"].reshape(down, across, self.rows).transpose(0, 2, 1).reshape(-1, across)
+        return np.ldexp(c.astype(np.float64), np.repeat(exponents, self.cols, axis=1)[:m, :n])
 
 
 def dfp_array_golden(config, beats):
@@ -215,12 +281,19 @@ def dfp_array_golden(config, beats):
     inner["a"], inner["b"], inner["last"] = pre_shift(config, beats["a"]), pre_shift(config, beats["b"]), beats["last"]
     sums = tile_golden(config.array, inner)["c"].reshape(len(ends), config.rows, config.cols)
     exponents = each["a_exponent"][:, :, np.newaxis] + each["b_exponent"][:, np.newaxis] + 2 * config.input_shift
-    out = config.o.zeros(len(ends) * config.rows)
-    shaped = out.reshape(len(ends), config.rows)
-    shaped["last"][:, -1] = 1
-    with np.errstate(over="ignore"):  # an infinity, as IEEE 754 has it
-        shaped["c"] = np.ldexp(sums.astype(np.float64), exponents).astype(np.float32).view(np.uint32)
-    return out
+    last = np.arange(1, len(ends) * config.rows + 1) % config.rows == 0
+    if config.output == "float32":
+        with np.errstate(over="ignore"):  # an infinity, as IEEE 754 has it
+            codes = np.ldexp(sums.astype(np.float64), exponents).astype(np.float32).view(np.uint32)
+        return config.o.beats(c=codes.reshape(-1, config.cols).astype(np.int64), last=last)
+    wide = config.down.i.beats(
+        value=sums.reshape(-1, config.cols),
+        exponent=np.repeat(exponents[:, 0, 0], config.rows),
+        last=last if config.block == "tile" else np.ones_like(last),
+    )
+    found = dfp_down_golden(config.down, wide)
+    names = [name for name in config.o.dtype.names if name not in ("c", "last")]
+    return config.o.beats(c=found["mantissa"], last=last, **{name: found[name] for name in names})
 
 
 def dfp_array_stimulus(config, rng, count):

@@ -145,7 +145,7 @@ def play(
         if check:
             (folder / "expected.bin").write_bytes(packed_expected)
         plusargs = _plusargs(len(beats), len(expected) if check else _FOREVER, stalls=stalls, check=check, saif=saif)
-        job = {"verdict": str(folder / "verdict.json"), "counters": hasattr(config, "counters")}
+        job = {"verdict": str(folder / "verdict.json"), "counters": getattr(config, "counters", None) is not None}
         environment = {"CARRYSAVE_JOB": json.dumps(job)}
         module = f"{__package__}.cocotb_player"
         run(built, folder=folder, module=module, environment=environment, plusargs=plusargs, timeout_s=RUN_TIMEOUT_S)

@@ -13,11 +13,11 @@ from carrysave.models.digits import Recoding
 from carrysave.models.errors import ConfigError
 from carrysave.models.gemm import multiply
 
-# Arrays of integers; those of floating-point numbers have no bias and split no reduction.
+# Arrays of integers; those of other numbers have no bias and split no reduction.
 ARRAYS = [
     name
     for name, entry in DESIGNS.items()
-    if hasattr(entry.config, "schedule") and not hasattr(entry.config, "float_format")
+    if hasattr(entry.config, "schedule") and not hasattr(entry.config, "float_format") and name != "dfp-array"
 ]
 SMALL = {
     "bit-slice": {"rows": 2, "cols": 3, "max_k": 32},
@@ -105,6 +105,28 @@ def test_floating_point_matrices(build_folder):
         carrysave.gemm("float-array", [[1]], [[np.nan]], **{**options, "format": "float6_e3m2fn"})
     with pytest.raises(ConfigError, match="a must be a matrix of numbers, not an array of <U1"):
         carrysave.gemm("float-array", [["x"]], b, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "digits"),
+    [({}, 15), ({"exponents": "row", "lanes": 1}, 15), ({"output": "dfp", "pe": "mac"}, 14)],
+    ids=["float32", "row", "dfp"],
+)
+def test_matrices_in_dynamic_fixed_point(build_folder, options, digits):
+    rng = np.random.default_rng(4)
+    a, b = rng.normal(size=(3, 7)), 100 * rng.normal(size=(7, 4))
+    options = {"rows": 2, "cols": 2, "build_folder": build_folder, **options}
+    made = carrysave.gemm("dfp-array", a, b, **options)
+    bound = 2.0**-digits * 7 * (np.abs(a).max() * np.abs(b).max()) * 2
+    assert 0 < np.abs(made.product - a @ b).max() < bound
+    with pytest.raises(ConfigError, match="dfp-array takes no initial C: its sums start from zero"):
+        carrysave.gemm("dfp-array", a, b, initial=1, **options)
+    with pytest.raises(
+        ConfigError, match="matrix b holds numbers that exponents up to 127 do not reach, infinities or NaN"
+    ):
+        carrysave.gemm("dfp-array", [[1.0]], [[np.inf]], **options)
+    with pytest.raises(ConfigError, match="a reduction of 70000 products exceeds max_k = 65536"):
+        carrysave.gemm("dfp-array", np.ones((1, 70000)), np.ones((70000, 1)), **options)
 
 
 @pytest.fixture
