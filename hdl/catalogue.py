@@ -8,6 +8,7 @@ import numpy as np
 
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
 from ..models.cube import CubeConfig
+from ..models.dfp_array import DFPArrayConfig, dfp_array_golden, dfp_array_stimulus
 from ..models.dfp_block import DFPDownConfig, DFPQuantiseConfig, dfp_down_golden, dfp_quantise_golden
 from ..models.dfp_block_stimulus import dfp_down_stimulus, dfp_quantise_stimulus
 from ..models.dfp_dot import DFPDotConfig, dfp_dot_golden, dfp_dot_stimulus
@@ -34,6 +35,7 @@ from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden,
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
 from .bit_slice import BitSliceArray
+from .dfp_array import DFPArray
 from .dfp_block import DFPDown, DFPQuantise
 from .dfp_dot import DFPDot
 from .dfp_fma import DFPFMA, DFPFMACS
@@ -412,6 +414,21 @@ DESIGNS = {
             limits=(
                 "K is padded with zeros to a multiple of `lanes`",
                 "where exponents change, the beat before must have `spill`; with integer sums they must not change",
+            ),
+        ),
+        Design(
+            title="dynamic fixed point: output-stationary array, exponents at its edges",
+            config=DFPArrayConfig,
+            component=DFPArray,
+            golden=dfp_array_golden,
+            stimulus=dfp_array_stimulus,
+            macs_per_beat=lambda config: config.rows * config.cols * config.lanes,
+            pe=lambda config: f"{config.pe}_pe",
+            source=f"{_DFP}, section on the dynamic fixed point format; array as in {_TPE}, 3D cube",
+            limits=(
+                "K is padded with zeros to a multiple of `lanes`",
+                "tiles end at least `rows` cycles apart",
+                "one exponent for all of a row's K: blocks along K are a dot-product engine's",
             ),
         ),
     )
