@@ -106,8 +106,8 @@ def dfp_quantise_stimulus(config, rng, count):
         for top in tops:
             add(_codes([128, top, 384, -top], exponent - 8))
     add(_codes(ratios * np.resize([1, -1], len(ratios)), -8))
-    # One element beyond all others, which vanish; subnormal numbers alone; special values with and without others.
-    add([*_codes([1, 3, 5], -30), *_codes([-7], 20)])
+    # One element beyond all others, which vanish, by just more than powers of two; subnormal numbers alone; special values.
+    add([*_codes([1, -1, 3, 1, 7], [20 - 33, 20 - 35, 20 - 65, 20 - 67, -100]), *_codes([-1], 20)])
     add([1, sign | 2, 3, subnormal - 1])
     add([*_codes([5, -3], 0), nan, infinity, sign | infinity, sign | nan, infinity | 1])
     add([nan, sign | infinity, infinity, nan])
