@@ -112,6 +112,26 @@ def _arguments():
     command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="some of them only")
     command.add_argument("--effort", default="quick", help="of synthesis: quick, normal or full (default: quick)")
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write .html, .md or .json")
+    text = "train on real data by dynamic fixed point, float32 beside it; replay on simulated RTL"
+    command = add("train", text, parent=common)
+    command.add_argument(
+        "what", metavar="digits", choices=("digits",), help="digits: 1,797 scanned digits, a small CNN"
+    )
+    command.add_argument("--arithmetic", default="dfp16", help="float32, or dfp4 to dfp16 (default: dfp16)")
+    command.add_argument("--block", metavar="tensor|row|16|32", help="what shares an exponent (default: tensor)")
+    command.add_argument("--rounding", metavar="MODE", help="nearest-even, toward-zero or stochastic")
+    command.add_argument("--spill", metavar="wide|float32", help="exact sums, or chains of 32 bits (default: wide)")
+    command.add_argument("--seeds", type=int, default=5, metavar="N", help="trainings, with seeds from 0 (default: 5)")
+    command.add_argument("--epochs", type=int, help="passes over the images (default: 20)")
+    command.add_argument(
+        "-o", dest="output", type=Path, metavar="FILE.svg", help="default: curves.svg in the build folder"
+    )
+    command.add_argument("--replay", type=int, metavar="STEP", help="only the products of this step, on simulated RTL")
+    command.add_argument("--design", default="dfp-array", metavar="NAME", help="replay: on which (default: dfp-array)")
+    command.add_argument(
+        "-p", dest="pairs", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="replay: its parameters"
+    )
+    command.add_argument("--simulator", metavar="verilator|icarus", default="verilator", help="default: verilator")
     add("demo", "the digits network through systolic arrays: results, silicon figures, bitstream", parent=common)
     command = add("bench", "benchmarks of docs/benchmarks.md", parent=common)
     command.add_argument("-o", dest="output", type=Path, default=Path("docs/benchmarks.md"))

@@ -280,6 +280,30 @@ def _compare_lmul(args):
     )
 
 
+def _train(args):
+    from . import train
+    from .workloads.training_arithmetic import TrainingConfig
+
+    given = {name: getattr(args, name) for name in ("arithmetic", "block", "rounding", "spill", "epochs")}
+    training = TrainingConfig(**{name: value for name, value in given.items() if value is not None})
+    if args.replay is not None:
+        replayed = train.replay_step(
+            training,
+            args.replay,
+            name=args.design,
+            parameters=args.pairs,
+            simulator=args.simulator,
+            build_folder=args.build,
+            log=_say,
+        )
+        return replayed, train.replay_text(replayed), 1 if any(row.mismatches for row in replayed) else 0
+    if args.output and args.output.suffix != ".svg":
+        raise ConfigError(f"output must end in .svg, not {str(args.output)!r}")
+    result = train.compare_training(training, seeds=args.seeds, build_folder=args.build, log=_say)
+    path = api.write_whole(args.output or Path(args.build) / "curves.svg", train.curves_svg(result))
+    return {**result, "picture": path}, f"{train.training_text(result)}\n\n{path}"
+
+
 def _bench(args):
     from .bench import bench, write_markdown
     from .sim.store import Store
@@ -321,6 +345,7 @@ COMMANDS = {
     "front": _front,
     "fpga": _fpga,
     "compare": _compare,
+    "train": _train,
     "demo": _demo,
     "bench": _bench,
     "verify": _verify,

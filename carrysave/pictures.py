@@ -10,9 +10,9 @@ import re
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
-__all__ = ["COLOURS", "bars", "breakdown", "fronts", "group_digits"]
+__all__ = ["COLOURS", "bars", "breakdown", "curves", "fronts", "group_digits"]
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#7f7f7f")
 _INK, _MUTED, _GRID = "#1f2933", "#52606d", "#e4e7eb"
@@ -191,6 +191,56 @@ def fronts(series, *, x_unit, y_unit, name="fronts"):
             axis.set_major_formatter(FuncFormatter(lambda value, _place: group_digits(float(value))))
         axes.margins(0.06)
         _legend(figure, axes, 2, loc="outside upper left", handlelength=2.6, columnspacing=2)
+        return _svg(figure)
+
+
+def curves(panels, *, x_unit, name="curves"):
+    """What several repetitions gave step by step: their means as lines, all between the lowest and the highest as bands.
+
+    Parameters
+    ----------
+    panels : list of :class:`dict`
+        Side by side: ``unit``, label of the y axis; ``log``, whether it is logarithmic; ``series``, pairs of a name and its
+        repetitions, each a list of values at 1, 2 and so on. All panels have series of the same names.
+    x_unit : :class:`str`
+        Label of the x axes.
+    name : :class:`str`
+        Tells apart the identifiers of pictures that stand in one page.
+
+    Returns
+    -------
+    :class:`str`
+        An ``svg`` element.
+    """
+    with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure = Figure(figsize=(_WIDTH_IN, 3.3), layout="constrained")
+        for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            for index, (label, repetitions) in enumerate(panel["series"]):
+                steps = range(1, len(repetitions[0]) + 1)
+                columns = list(zip(*repetitions, strict=True))
+                colour = COLOURS[index % len(COLOURS)]
+                axes.fill_between(
+                    steps, [min(c) for c in columns], [max(c) for c in columns], color=colour, alpha=0.2, linewidth=0
+                )
+                axes.plot(
+                    steps,
+                    [sum(c) / len(c) for c in columns],
+                    color=colour,
+                    marker=_MARKERS[index % len(_MARKERS)],
+                    markersize=3.5,
+                    linestyle=("-", (0, (4, 2.5)))[index % 2],  # lines that lie on each other are both seen
+                    linewidth=1.5,
+                    label=label,
+                )
+            axes.grid(True)
+            axes.set_xlabel(x_unit)
+            axes.set_ylabel(panel["unit"])
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+            if panel["log"]:
+                axes.set_yscale("log")
+                axes.yaxis.set_minor_formatter(NullFormatter())
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: group_digits(float(value))))
+        _legend(figure, figure.axes[0], 2, loc="outside upper left", handlelength=2.6, columnspacing=2)
         return _svg(figure)
 
 
