@@ -9,8 +9,9 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_examples_of_the_page_on_floating_point():
-    failed, tried = doctest.testfile(str(DOCS / "lmul.md"), module_relative=False)
+@pytest.mark.parametrize("page", ["lmul.md", "dfp.md"])
+def test_examples(page):
+    failed, tried = doctest.testfile(str(DOCS / page), module_relative=False)
     assert tried >= 5
     assert not failed
 
