@@ -35,6 +35,7 @@ from .mac import ADDERS, operand_corners, operand_samples
 from .payload import Field, Payload
 
 __all__ = [
+    "LONGEST_CHAIN",
     "OPERANDS",
     "SHIFT_ROUNDINGS",
     "DFPChainConfig",
@@ -54,7 +55,7 @@ __all__ = [
 
 SHIFT_ROUNDINGS = ("floor", "toward-zero", "nearest-even")
 OPERANDS = ("full", "symmetric")
-_LONGEST = 65536
+LONGEST_CHAIN = 65536
 _MOST_SHIFT = 4
 _WIDEST = 48
 
@@ -82,7 +83,7 @@ class DFPChainConfig(Config):
     )
     acc_width: int = parameter(32, "bits of a chain's sum", legal=(8, _WIDEST))
     chain: int | None = parameter(
-        None, "steps of a chain; derived as the longest that cannot overflow", legal=(1, _LONGEST)
+        None, "steps of a chain; derived as the longest that cannot overflow", legal=(1, LONGEST_CHAIN)
     )
     overflow: str = parameter(
         "refuse",
@@ -145,7 +146,7 @@ class DFPChainConfig(Config):
     def _safe_with(self, shift):
         low, high = self._range_with(shift)
         least, most = self.lanes * low * high, self.lanes * max(low * low, high * high)
-        return min(((1 << self.acc_width - 1) - 1) // most, (1 << self.acc_width - 1) // -least, _LONGEST)
+        return min(((1 << self.acc_width - 1) - 1) // most, (1 << self.acc_width - 1) // -least, LONGEST_CHAIN)
 
     @property
     def operand_range(self):
