@@ -6,6 +6,7 @@ import numpy as np
 
 from . import __version__
 from .asic.front import figure_of_merit, front
+from .bench_dfp import dfp_speeds
 from .bench_family import area_at, family_fronts, family_markdown, pareto
 from .bench_float import float_speeds
 from .bench_float import markdown as float_markdown
@@ -182,8 +183,8 @@ def bench(*, store, log=print):
     dict
         ``fronts`` (rows with ``pe``, ``width``, ``acc_width``, ``points``), ``family`` (see
         :func:`~carrysave.bench_family.family_fronts`), ``multipliers`` (see
-        :func:`~carrysave.bench_lmul.multiplier_fronts`), ``speeds`` and ``float_speeds`` (see
-        :func:`~carrysave.bench_float.float_speeds`).
+        :func:`~carrysave.bench_lmul.multiplier_fronts`), ``speeds``, ``float_speeds`` (see
+        :func:`~carrysave.bench_float.float_speeds`) and ``dfp_speeds`` (see :func:`~carrysave.bench_dfp.dfp_speeds`).
     """
     rows = []
     for width, acc_widths in ((8, (32, 24, 20, 16)), (4, (24,)), (16, (48,))):
@@ -192,8 +193,13 @@ def bench(*, store, log=print):
                 points = _front(pe, width, acc_width, store, log)
                 rows.append({"pe": pe, "width": width, "acc_width": acc_width, "points": points})
     found = {"fronts": rows, "family": family_fronts(store, log), "multipliers": multiplier_fronts(store, log)}
-    log("speed of the floating-point models")
-    return {**found, "speeds": _speeds(store, log), "float_speeds": float_speeds()}
+    log("speed of the models of floating point and of dynamic fixed point")
+    return {
+        **found,
+        "speeds": _speeds(store, log),
+        "float_speeds": float_speeds(),
+        "dfp_speeds": dfp_speeds(),
+    }
 
 
 def _verdicts(result):
@@ -268,4 +274,6 @@ def write_markdown(result):
     for label, key, unit, reference in rows:
         lines.append(f"| {label} | {speeds[key]:.3g} {unit} | {speeds[key] / speeds[reference]:.2f} |")
     lines += ["", "Floating-point products of the golden models, each beside the row that it is held against:", ""]
-    return "\n".join([*lines, *float_markdown(result["float_speeds"])]) + "\n"
+    lines += [*float_markdown(result["float_speeds"]), ""]
+    lines += ["Matrix products of dynamic fixed point, beside NumPy's:", "", *float_markdown(result["dfp_speeds"])]
+    return "\n".join(lines) + "\n"

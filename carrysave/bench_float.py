@@ -13,7 +13,7 @@ from .models.float_multiply import FloatMultiplyConfig, float_products
 from .models.float_rounding import encode
 from .models.lmul import LMulConfig, lmul_products
 
-__all__ = ["FloatSpeed", "float_speeds", "markdown"]
+__all__ = ["FloatSpeed", "float_speeds", "markdown", "speed_rows"]
 
 _FORMATS = ("bfloat16", "float8_e4m3fn")
 
@@ -74,7 +74,7 @@ def float_speeds(*, size=512, pairs=1 << 20, seconds=1.0, threads=None):
                 config = FloatDotConfig(format=name, multiplier=multiplier, accumulator=accumulator)
                 label = f"{name}, {'L-Mul' if multiplier == 'lmul' else 'exact'}, {accumulator}"
                 calls[label] = lambda config=config, codes=codes: float_matmul(config, *codes, threads=threads)
-    return rows + _rows(calls, size**3, seconds, reference)
+    return rows + speed_rows(calls, size**3, seconds, reference)
 
 
 def _element_wise(name, a, b, seconds):
@@ -102,10 +102,27 @@ def _element_wise(name, a, b, seconds):
 
         calls[f"{name}, gfloat"] = gfloat_products
     reference = next(label for label in (f"{name}, ml_dtypes", f"{name}, exact") if label in calls)
-    return _rows(calls, len(a), seconds, reference)
+    return speed_rows(calls, len(a), seconds, reference)
 
 
-def _rows(calls, products, seconds, reference):
+def speed_rows(calls, products, seconds, reference):
+    """Rates of calls beside one another, each the best of as many runs as a time allows.
+
+    Parameters
+    ----------
+    calls : dict
+        From a name to a callable.
+    products : :class:`int`
+        Products that a call makes.
+    seconds : :class:`float`
+        Time for each.
+    reference : :class:`str`
+        Name of the call that the others are held against.
+
+    Returns
+    -------
+    list of :class:`FloatSpeed`
+    """
     rates = {label: products / _fastest(call, seconds) for label, call in calls.items()}
     return [
         FloatSpeed(name=label, rate=rate, ratio=rate / rates[reference], beside=reference)

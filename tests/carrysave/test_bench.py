@@ -30,7 +30,11 @@ def result(points):
     multipliers = {name: [(delay, area) for delay, area, _how in points] for name in MULTIPLIERS}
     family = dict.fromkeys(MODULES, points)
     found = {"fronts": rows, "family": family, "multipliers": multipliers, "speeds": SPEEDS}
-    return {**found, "float_speeds": [FloatSpeed(name="ours", rate=2e8, ratio=0.5, beside="theirs")]}
+    return {
+        **found,
+        "float_speeds": [FloatSpeed(name="ours", rate=2e8, ratio=0.5, beside="theirs")],
+        "dfp_speeds": [FloatSpeed(name="integers", rate=3e8, ratio=0.75, beside="NumPy")],
+    }
 
 
 @pytest.fixture
@@ -70,6 +74,7 @@ def test_merit_and_speeds(excellent):
     assert "3e+06 vectors | 150.00 |" in excellent
     assert "3e+09 MACs | 6.00 |" in excellent
     assert "| ours | 200 | 0.5 | theirs |" in excellent
+    assert "| integers | 300 | 0.75 | NumPy |" in excellent
 
 
 def test_tables_are_whole(excellent, poor):

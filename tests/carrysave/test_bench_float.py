@@ -1,7 +1,8 @@
-"""Benchmarks of the floating-point golden models: rows, what they are held against, their table."""
+"""Benchmarks of the golden models of floating point and of dynamic fixed point: rows, what they are held against, their table."""
 
 import pytest
 
+from carrysave.bench_dfp import dfp_speeds
 from carrysave.bench_float import FloatSpeed, float_speeds, markdown
 from carrysave.models.float_dot import ACCUMULATORS
 
@@ -16,6 +17,13 @@ def test_rows():
     assert all(row.rate > 0 for row in rows.values())
     assert rows["float32, NumPy, 16 x 16 x 16"].ratio == 1
     assert {row.beside for row in rows.values() if row.ratio == 1} == {row.beside for row in rows.values()}
+
+
+def test_rows_of_dynamic_fixed_point():
+    rows = dfp_speeds(size=12, seconds=0)
+    assert len({row.name for row in rows}) == 6
+    assert {row.beside for row in rows} == {rows[0].name} == {"float64, NumPy, 12 x 12 x 12"}
+    assert all(row.rate > 0 and row.ratio == pytest.approx(row.rate / rows[0].rate) for row in rows)
 
 
 def test_markdown():
