@@ -200,8 +200,9 @@ def curves(panels, *, x_unit, name="curves"):
     Parameters
     ----------
     panels : list of :class:`dict`
-        Side by side: ``unit``, label of the y axis; ``log``, whether it is logarithmic; ``series``, pairs of a name and its
-        repetitions, each a list of values at 1, 2 and so on. All panels have series of the same names.
+        Side by side: ``unit``, label of the y axis; ``log``, whether it is logarithmic; ``low``, where it begins, or None for
+        where the values do; ``series``, pairs of a name and its repetitions, each a list of values at 1, 2 and so on. All
+        panels have series of the same names.
     x_unit : :class:`str`
         Label of the x axes.
     name : :class:`str`
@@ -240,6 +241,9 @@ def curves(panels, *, x_unit, name="curves"):
                 axes.set_yscale("log")
                 axes.yaxis.set_minor_formatter(NullFormatter())
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _place: group_digits(float(value))))
+            if panel["low"] is not None:
+                highest = max(value for _label, runs in panel["series"] for run in runs for value in run)
+                axes.set_ylim(panel["low"], highest + 0.06 * (highest - panel["low"]))
         _legend(figure, figure.axes[0], 2, loc="outside upper left", handlelength=2.6, columnspacing=2)
         return _svg(figure)
 

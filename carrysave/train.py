@@ -1,6 +1,7 @@
 """Training on real data by dynamic fixed point beside float32: accuracies seed by seed, curves, and a replay on simulated RTL."""
 
 import json
+import math
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -35,6 +36,7 @@ SCHEMA = "carrysave-train/1"
 COUNTERS = ("elements", "saturated", "special", "exponent_overflow", "exponent_underflow")
 _MOST_SEEDS = 100
 _NARROWEST = 18  # column of a table
+_BELOW_POINTS = 5  # percent below the lowest final accuracy, where its axis begins
 _TOLD_EPOCHS = 5  # one line of progress for so many
 # What a training's figures depend on besides its configuration; those of float32 not on DFP.
 _NETWORK = (convolution, convolutional_network, digits_training, training_arithmetic)
@@ -192,11 +194,13 @@ def curves_svg(result):
         return [[factor * epoch[name] for epoch in run["epochs"]] for run in row["runs"]]
 
     rows = result["arithmetics"]
+    # What the first epochs reach does not matter: the axis shows where they end.
+    low = math.floor(100 * min(row["minimum"] for row in rows)) - _BELOW_POINTS
     panels = [
-        {"unit": unit, "log": log, "series": [(row["label"], runs(row, name, factor)) for row in rows]}
-        for name, unit, log, factor in (
-            ("loss", "loss in training, nats", True, 1),
-            ("test_accuracy", "test accuracy, %", False, 100),
+        {"unit": unit, "log": log, "low": low, "series": [(row["label"], runs(row, name, factor)) for row in rows]}
+        for name, unit, log, low, factor in (
+            ("loss", "loss in training, nats", True, None, 1),
+            ("test_accuracy", "test accuracy, %", False, max(low, 0), 100),
         )
     ]
     return curves(panels, x_unit="epoch")
