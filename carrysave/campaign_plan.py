@@ -207,7 +207,7 @@ _ARRAYS = {
             {"lanes": 3, "width": 4, "input_shift": 0, "exponent_width": 4, "chain": 1},
             {"lanes": 4, "accumulator": "carry-save", "overflow": "flag", "chain": 20, "exponent_width": 10},
             {"lanes": 5, "width": 8, "acc_width": 16, "overflow": "saturate", "chain": 3, "wide_width": 20},
-            {"lanes": 8, "input_shift": 0, "overflow": "saturate", "chain": 2, "max_k": 16},
+            {"lanes": 8, "shift_rounding": "toward-zero", "overflow": "saturate", "chain": 5, "max_k": 16},
             {"lanes": 32, "input_shift": 4, "operands": "symmetric", "carry_spacing": 1, "carry_spacing_low": 1},
         ),
         ({"spill": "float32"}, {"spill": "int48"}, {"spill": "carry-save"}),

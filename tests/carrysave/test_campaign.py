@@ -99,6 +99,19 @@ def test_plan_of_the_multipliers(name):
     assert len(extremes) > 1
 
 
+@pytest.mark.parametrize("name", ["dfp-fma", "dfp-fma-cs", "dfp-dot"])
+def test_plan_of_the_chains_of_dynamic_fixed_point(name):
+    mine = [(config, options) for config, options in simulation_plan() if config.design == name]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    policies = set(choices(DESIGNS[name].config, "overflow")) - ({"saturate"} if name == "dfp-fma-cs" else set())
+    assert {config.overflow for config, _ in mine} == policies
+    for field in ("shift_rounding", "operands", "spill", "accumulator"):
+        assert {getattr(config, field, None) for config, _ in mine} == set(choices(DESIGNS[name].config, field)), field
+    assert {4, 16} <= {config.width for config, _ in mine}
+    assert {options["on"] for _, options in mine} == {"rtl", "gates"}
+    assert {config.overflow for config, _ in formal_plan() if config.design == name} >= {"refuse"}
+
+
 def test_no_two_jobs_share_a_step():
     """What the campaign keeps of a job stands under its configuration, its level and whether it is exhaustive."""
     jobs = plan()

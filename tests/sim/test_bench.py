@@ -26,6 +26,9 @@ SIZES = {
     "laconic": {"rows": 2, "cols": 2, "lanes": 2},
     "float-dot": {"lanes": 2, "max_k": 30},
     "float-array": {"rows": 2, "cols": 2, "max_k": 30, "accumulator": "sequential"},
+    "dfp-fma": {"width": 8, "acc_width": 18},
+    "dfp-fma-cs": {"width": 8, "acc_width": 18},
+    "dfp-dot": {"lanes": 2, "width": 8, "acc_width": 18},
 }
 
 
