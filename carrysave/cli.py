@@ -93,9 +93,10 @@ def _arguments():
     command = add("compare", "put designs side by side: area, clock, TOPS, energy, ratios", parent=common)
     command.add_argument(
         "what",
-        metavar="tpe|lmul",
-        choices=("tpe", "lmul"),
-        help="tpe: all arrays of the bit-weight family; lmul: L-Mul, Mitchell and exact floating-point products",
+        metavar="tpe|lmul|fma",
+        choices=("tpe", "lmul", "fma"),
+        help="tpe: all arrays of the bit-weight family; lmul: L-Mul, Mitchell and exact floating-point products; fma: INT16 "
+        "pairs, floating point and INT8 on a training's operands",
     )
     command.add_argument("--size", type=int, default=4, help="rows, columns and lanes (default: 4)")
     command.add_argument("--library", metavar="FILE.lib", help="another Liberty library, or osu018, osu035")
@@ -105,12 +106,17 @@ def _arguments():
     command.add_argument("--sigma", type=float, default=30, help="of operands that are made up (default: 30)")
     command.add_argument("--sequence", type=int, metavar="TOKENS", help="for gpt-2")
     command.add_argument(
-        "--period", type=float, metavar="PS", help="one clock period for all (default: tpe each one's best, lmul 2000)"
+        "--period",
+        type=float,
+        metavar="PS",
+        help="one clock period for all (default: tpe each one's best, lmul 2000, fma 3000)",
     )
     command.add_argument("--formats", nargs="+", metavar="FORMAT", help="lmul: some formats only")
     command.add_argument("--text", action="store_true", help="lmul: MiniLM on real text, too (takes minutes)")
     command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="some of them only")
-    command.add_argument("--effort", default="quick", help="of synthesis: quick, normal or full (default: quick)")
+    command.add_argument(
+        "--effort", default="quick", help="tpe, fma: of synthesis: quick, normal or full (default: quick)"
+    )
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write .html, .md or .json")
     text = "train on real data by dynamic fixed point, float32 beside it; replay on simulated RTL"
     command = add("train", text, parent=common)

@@ -233,9 +233,13 @@ def _demo(args):
 
 
 def _compare(args):
-    from . import compare_lmul_page, compare_page
+    from . import compare_fma_page, compare_lmul_page, compare_page
 
-    page = compare_page if args.what == "tpe" else compare_lmul_page
+    page, compare = {
+        "tpe": (compare_page, _compare_tpe),
+        "lmul": (compare_lmul_page, _compare_lmul),
+        "fma": (compare_fma_page, _compare_fma),
+    }[args.what]
     writers = {
         ".html": page.comparison_html,
         ".md": page.comparison_markdown,
@@ -243,7 +247,7 @@ def _compare(args):
     }
     if args.output and args.output.suffix not in writers:
         raise ConfigError(f"output must end in {', '.join(writers)}, not {str(args.output)!r}")
-    result = _compare_tpe(args) if args.what == "tpe" else _compare_lmul(args)
+    result = compare(args)
     text = page.comparison_text(result)
     if args.output:
         text += f"\n\n{api.write_whole(args.output, writers[args.output.suffix](result))}"
@@ -275,6 +279,18 @@ def _compare_lmul(args):
         **({} if args.period is None else {"period_ps": args.period}),
         formats=args.formats,
         text=args.text,
+        build_folder=args.build,
+        log=_say,
+    )
+
+
+def _compare_fma(args):
+    from .compare_fma import compare_fma
+
+    return compare_fma(
+        library=args.library,
+        **({} if args.period is None else {"period_ps": args.period}),
+        effort=args.effort,
         build_folder=args.build,
         log=_say,
     )

@@ -1,6 +1,7 @@
 """The comparison of L-Mul with exact multiplication for the eye: as text, as Markdown, as an HTML page."""
 
 from .html import report_html
+from .tables import Table, page_sections, tables_markdown, tables_text
 
 __all__ = ["comparison_html", "comparison_markdown", "comparison_text"]
 
@@ -33,20 +34,8 @@ def _with_ratios(rows):
         yield {**row, **ratio}
 
 
-def _shown(value):
-    if value is None:
-        return "-"
-    return (
-        f"{value:,}" if isinstance(value, int) else value if isinstance(value, str) else f"{value:.{_places(value)}f}"
-    )
-
-
-def _places(value):
-    return 4 if abs(value) < 0.1 else 2 if abs(value) < 10 else 1
-
-
 def _tables(result):
-    """All tables: title, columns with units, rows, note."""
+    """All tables."""
     tables = []
     for kind, title in (("multiplier", "Multipliers"), ("dot product", "Dot products")):
         rows = list(_with_ratios([row for row in result["units"] if row["kind"] == kind]))
@@ -60,23 +49,26 @@ def _tables(result):
                 [row["label"], *(value(row) for *_, value in _UNIT_COLUMNS), *(row[key] for _, key in _RATIO_COLUMNS)]
                 for row in rows
             ]
-            tables.append((f"{title} at {result['period_ps']:g} ps", columns, cells, _NOTES[kind]))
+            title = f"{title} at {result['period_ps']:g} ps"
+            tables.append(Table(title=title, columns=columns, rows=cells, note=_NOTES[kind]))
     columns = [("mantissa bits", ""), ("arithmetic", ""), ("offset", "ulp"), *((name, "") for name in _ERROR_COLUMNS)]
     cells = [
         [str(row["mantissa_bits"]), row["arithmetic"], row["offset_ulp"], *(row[name] for name in _ERROR_COLUMNS)]
         for row in result["errors"]
     ]
-    tables.append(("Relative error of one product", columns, cells, _NOTES["errors"]))
+    tables.append(Table(title="Relative error of one product", columns=columns, rows=cells, note=_NOTES["errors"]))
     names = ("claim", "published", "measured", "verdict")
     cells = [[row[name] for name in names] for row in result["claims"]]
-    tables.append(("The paper's claims", [(name, "") for name in names], cells, ""))
+    tables.append(Table(title="The paper's claims", columns=[(name, "") for name in names], rows=cells))
     if result["text"]:
         columns = [("arithmetic", ""), ("products", ""), *((name.replace("_", " "), "") for name in _TEXT_COLUMNS)]
         cells = [[row["arithmetic"], row["replaced"], *(row[name] for name in _TEXT_COLUMNS)] for row in result["text"]]
-        tables.append(("Similarities of sentences, MiniLM-L6", columns, cells, _NOTES["text"]))
+        title = "Similarities of sentences, MiniLM-L6"
+        tables.append(Table(title=title, columns=columns, rows=cells, note=_NOTES["text"]))
         columns = [("mantissas of", ""), *((name, "ulp") for name in result["offsets"][0]["offsets"])]
         cells = [[row["where"], *row["offsets"].values()] for row in result["offsets"]]
-        tables.append(("Optimal offsets of bfloat16 over MiniLM's operands", columns, cells, _NOTES["offsets"]))
+        title = "Optimal offsets of bfloat16 over MiniLM's operands"
+        tables.append(Table(title=title, columns=columns, rows=cells, note=_NOTES["offsets"]))
     return tables
 
 
@@ -97,29 +89,12 @@ _NOTES = {
 def comparison_text(result):
     """Tables for a terminal, from what :func:`~carrysave.compare_lmul.compare_lmul` returns."""
     lines = [f"{result['library']['name']}, {result['library']['corner']}, {result['library']['voltage_v']} V"]
-    for title, columns, rows, _note in _tables(result):
-        head = [f"{name}{', ' if unit else ''}{unit}" for name, unit in columns]
-        cells = [head, *([_shown(cell) for cell in row] for row in rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines += ["", title]
-        lines += [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells
-        ]
-    return "\n".join(lines)
+    return "\n".join(lines + tables_text(_tables(result)))
 
 
 def comparison_markdown(result):
     """The tables of :func:`comparison_text` in Markdown."""
-    lines = []
-    for title, columns, rows, note in _tables(result):
-        head = [f"{name}{', ' if unit else ''}{unit}" for name, unit in columns]
-        lines += [f"### {title}", "", *([note, ""] if note else [])]
-        lines += [
-            f"| {' | '.join(cells)} |"
-            for cells in (head, ["---"] * len(head), *([_shown(cell) for cell in row] for row in rows))
-        ]
-        lines.append("")
-    return "\n".join(lines).rstrip() + "\n"
+    return tables_markdown(_tables(result))
 
 
 def comparison_html(result):
@@ -139,15 +114,7 @@ def comparison_html(result):
     return report_html({
         "title": "L-Mul beside exact multiplication",
         "subtitle": "Errors, silicon figures and the paper's claims (arXiv 2410.00907), each measured the same way.",
-        "results": [
-            {
-                "title": title,
-                "columns": [{"name": name, "unit": unit} for name, unit in columns],
-                "rows": rows,
-                "note": note,
-            }
-            for title, columns, rows, note in _tables(result)
-        ],
+        "results": page_sections(_tables(result)),
         "energy": [chart for chart in energies if chart["designs"]],
         "provenance": [
             {"name": "carrysave", "value": result["carrysave"]},
