@@ -24,16 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from .config import parameter
-from .dfp_fma import (
-    DFPChainConfig,
-    chain_ends,
-    chain_sums,
-    corner_rows,
-    extreme_runs,
-    in_order,
-    policy_field,
-    random_rows,
-)
+from .dfp_fma import DFPChainConfig, chain_ends, chain_sums, in_order, policy_field
+from .dfp_steps import corner_rows, extreme_runs, random_rows
 from .errors import ConfigError
 from .float_format import FORMATS
 from .integer import width_of_range
