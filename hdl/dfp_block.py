@@ -38,7 +38,8 @@ class _BlockUnit(DFPUnit):
     def build(self, m):
         """The unit, but for its counters."""
         config = self.config
-        waiting = config.latency - 2  # cycles from a block's last beat to its first one leaving the buffer
+        rows = 3
+        waiting = config.latency - rows  # cycles from a block's last beat to its first one leaving the buffer
         values = [self.i.p.value[n] for n in range(config.lanes)]
         lane_width = len(values[0])
         depth = config.block_beats + waiting
@@ -59,7 +60,7 @@ class _BlockUnit(DFPUnit):
         m.submodules.blocks = blocks = fifo.SyncFIFO(width=layout.size, depth=depth)
         m.d.comb += [blocks.w_data.eq(Cat(summary.fields.values())), blocks.w_en.eq(summary.valid)]
 
-        rows = Rows(m, 2, valid=blocks.r_rdy, ready=self.o.ready)
+        rows = Rows(m, rows, valid=blocks.r_rdy, ready=self.o.ready)
         last = beats.r_data[-1]
         m.d.comb += [
             beats.r_en.eq(blocks.r_rdy & rows.advance[0]),
@@ -68,13 +69,13 @@ class _BlockUnit(DFPUnit):
             self.o.valid.eq(rows.valid[-1]),
         ]
 
-        head = data.View(layout, blocks.r_data)
-        results = self._lanes(m, rows, [beats.r_data[lane_width * n :][:lane_width] for n in range(config.lanes)], head)
+        beat, head = rows.register(0, beats.r_data, "beat"), data.View(layout, rows.register(0, blocks.r_data, "block"))
+        results = self._lanes(m, rows, [beat[lane_width * n :][:lane_width] for n in range(config.lanes)], head)
         results |= {name: head[name] for name in ("exponent_overflow", "exponent_underflow")}
-        results |= {"exponent": self._exponent(head), "last": last}
+        results |= {"exponent": self._exponent(head), "last": beat[-1]}
         for name, value in results.items():
-            value = value if name in self._rounded else rows.register(0, named(m, f"{name}_taken", value), name)
-            m.d.comb += self.o.p[name].eq(rows.register(1, named(m, f"{name}_rounded", value), name))
+            value = value if name in self._rounded else rows.register(1, named(m, f"{name}_shifted", value), name)
+            m.d.comb += self.o.p[name].eq(rows.register(2, named(m, f"{name}_rounded", value), name))
 
     def _summarised(self, m, values, accepted, ending):
         """What the lanes need to know of a block, two cycles after its maximum."""
@@ -112,10 +113,10 @@ class _BlockUnit(DFPUnit):
     def _lanes(self, m, rows, values, head):
         """The fields of ``o`` that rounding makes, of what the registers in the lanes hold."""
         lanes = []
-        draws = self._draws(m, rows.valid[0] & rows.advance[1])
+        draws = self._draws(m, rows.valid[1] & rows.advance[2])
         for n, (value, draw) in enumerate(zip(values, draws, strict=True)):
             m.submodules[f"lane_{n}"] = lane = self._place(self.config)
-            inputs = {"advance": rows.advance[0], **self._inputs(value, head), **draw}
+            inputs = {"advance": rows.advance[1], **self._inputs(value, head), **draw}
             m.d.comb += [getattr(lane, name).eq(signal) for name, signal in inputs.items()]
             lanes.append(lane)
         counted = {name: sum(getattr(lane, name) for lane in lanes) for name in self._rounded if name != "mantissa"}

@@ -52,9 +52,9 @@ class DFPBlockConfig(DFPRoundingConfig):
     def latency(self):
         """Cycles from a block's last beat to the first one out.
 
-        The tree, the block's maximum, its leading zeros, its exponent, a shift, rounding: each behind a register.
+        The tree, the block's maximum, its leading zeros, its exponent, the buffer, a shift, rounding: each behind a register.
         """
-        return self.tree_levels + 5
+        return self.tree_levels + 6
 
     @property
     def _outputs(self):

@@ -89,7 +89,7 @@ def test_blocks_of_one_length_sustain_a_beat_a_cycle(run, kind, length):
     assert taken_i == list(range(45))
     assert taken_o == list(range(taken_o[0], taken_o[0] + len(expected)))
     taken_i, _ = run(config, beats, expected, o_pause=lambda cycle: cycle < 60)
-    # What fits is the buffer, and two rows of registers.
+    # What fits is the buffer, and three rows of registers.
     assert sum(cycle < 50 for cycle in taken_i) == config.block_beats + config.latency
 
 
