@@ -49,7 +49,7 @@ def test_every_design_passes(store, name, pe):
 
 
 def test_random_bits_run_on_over_blocks_and_stalls(store):
-    config = configure("dfp-quantise", rounding="stochastic", round_up="exponent", lanes=3, width=9, exponent_width=10)
+    config = configure("dfp-quantise", rounding="stochastic", lanes=1, width=5, block_beats=2, exponent_width=5)
     verdict = verify(config, store=store, vectors=600)
     assert verdict.passed, verdict.failure
     assert not verdict.holes
