@@ -213,6 +213,21 @@ _ARRAYS = {
         ({"spill": "float32"}, {"spill": "int48"}, {"spill": "carry-save"}),
         {"lanes": 2, "width": 8, "acc_width": 20},
     ),
+    "dfp-array": (
+        (
+            {"rows": 1, "cols": 1, "lanes": 1, "width": 4, "exponent_width": 4, "max_k": 1},
+            {"rows": 2, "cols": 3, "input_shift": 2, "shift_rounding": "nearest-even", "operands": "symmetric"},
+            {"rows": 3, "cols": 2, "lanes": 3, "width": 8, "exponent_width": 10, "pe": "mac", "result_rows": 7},
+            {"rows": 4, "cols": 4, "width": 11, "max_k": 20, "input_shift": 1, "shift_rounding": "toward-zero"},
+        ),
+        (
+            {"exponents": "tensor"},
+            {"exponents": "row"},
+            {"output": "dfp"},
+            {"output": "dfp", "block": "row", "rounding": "stochastic", "round_up": "exponent"},
+        ),
+        {"rows": 2, "cols": 2, "width": 8},
+    ),
 }
 
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
