@@ -139,6 +139,20 @@ def test_cast_between_large_formats(rounding, overflow):
             assert tuple(found) == want, f"{mantissa} of {source} to {target}, {rounding}, {overflow}"
 
 
+@pytest.mark.parametrize("rounding", FIXED_ROUNDINGS)
+@pytest.mark.parametrize("signed", [True, False])
+def test_cast_that_drops_all_digits(rounding, signed):
+    source = form(63, 70, signed)
+    mantissas = [source.minimum, source.minimum + 1, source.maximum, source.maximum // 2 + 1, 1 << 60, 1, 0]
+    draws = np.full(len(mantissas), 0xC000)
+    for fraction in range(-20, 20):
+        target = form(8, fraction)
+        got = cast(mantissas, source, target, rounding=rounding, draws=draws)
+        for mantissa, found in zip(mantissas, got.tolist(), strict=True):
+            integer = rounded(value(mantissa, source) * Fraction(2) ** fraction, rounding, 0xC000)
+            assert found == fitted(integer, target, "wrap")[0], (mantissa, fraction)
+
+
 def large_fitted(integer, target, overflow):
     """As :func:`fitted`, without a list of all numbers."""
     if overflow != "wrap-sm":
