@@ -84,7 +84,8 @@ class Unit:
 
 def units():
     """All units that are compared, the float32 one first."""
-    one = {"rows": 1, "cols": 1}
+    # Room for results, so that short chains follow each other without a pause.
+    one = {"rows": 1, "cols": 1, "result_rows": 8}
     found = [
         Unit(
             name=f"{form} products, float32 sums",

@@ -2,12 +2,15 @@
 
 import json
 import math
+import os
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from . import __version__
 from .hdl.catalogue import design
@@ -74,7 +77,13 @@ def compare_training(config, *, seeds=5, build_folder="build", log=None):
     configs = [config]
     if config.arithmetic != "float32":
         configs.insert(0, TrainingConfig(arithmetic="float32", epochs=config.epochs))
-    rows = [_arithmetic(each, seeds, store, log) for each in configs]
+    # Products this small gain nothing from several threads each; seeds side by side do.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [[pool.submit(_run, each, seed, store, log) for seed in range(seeds)] for each in configs]
+        try:
+            rows = [_arithmetic(each, [job.result() for job in own]) for each, own in zip(configs, jobs, strict=True)]
+        finally:
+            pool.shutdown(cancel_futures=True)
     result = {
         "schema": SCHEMA,
         "carrysave": __version__,
@@ -95,8 +104,7 @@ def _label(config):
     return ", ".join([config.arithmetic, *special])
 
 
-def _arithmetic(config, seeds, store, log):
-    runs = [_run(config, seed, store, log) for seed in range(seeds)]
+def _arithmetic(config, runs):
     accuracies = [run["epochs"][-1]["test_accuracy"] for run in runs]
     return {
         "label": _label(config),
@@ -106,7 +114,7 @@ def _arithmetic(config, seeds, store, log):
         "mean": statistics.fmean(accuracies),
         "minimum": min(accuracies),
         "maximum": max(accuracies),
-        "deviation": statistics.stdev(accuracies) if seeds > 1 else 0.0,
+        "deviation": statistics.stdev(accuracies) if len(runs) > 1 else 0.0,
         "loss": statistics.fmean(run["epochs"][-1]["loss"] for run in runs),
         "counters": {name: sum(epoch[name] for run in runs for epoch in run["epochs"]) for name in COUNTERS},
     }

@@ -233,11 +233,13 @@ def quantise(values, form, *, exponents=None, axis=-1, lfsr=None):
     values = np.asarray(values)
     if values.dtype.kind != "f" or values.dtype.itemsize > 8:
         raise ConfigError(f"values to quantise must be float64 or narrower, not {values.dtype}")
-    values = values.astype(np.float64, copy=False)
-    finite = np.isfinite(values)
-    special = values.size - int(np.count_nonzero(finite))
-    magnitudes = np.abs(values)
-    ordinary = np.where(finite, magnitudes, 0.0) if special else magnitudes
+    # An array of our own, which everything below works on in place.
+    ordinary = np.abs(values, dtype=np.float64)
+    special = 0
+    if not np.isfinite(np.max(ordinary, initial=0)):
+        infinite, odd = np.isinf(values), ~np.isfinite(values)
+        special = int(np.count_nonzero(odd))
+        ordinary[odd] = 0
     counts = {}
     if exponents is None:
         maxima = _block_maxima(ordinary, form.block, axis)
@@ -252,15 +254,17 @@ def quantise(values, form, *, exponents=None, axis=-1, lfsr=None):
             raise ConfigError(f"exponents must be in {low}..{high}, not {int(exponents.min())}..{int(exponents.max())}")
     each = _of_elements(exponents, form.block, axis, values.shape)
     draws = _draws(form, lfsr, values.size)
-    with np.errstate(over="ignore"):
-        # What saturates in any case is kept finite.
-        scaled = np.minimum(np.ldexp(ordinary, -each), form.largest + 1)
-    rounded = rounded_magnitude(scaled, form.rounding, draws)
+    with np.errstate(over="ignore"):  # what overflows saturates
+        # Products with a power of two are exact, but for those that vanish.
+        ordinary *= np.ldexp(1.0, -each)
+    np.minimum(ordinary, form.largest + 1, out=ordinary)
+    rounded = rounded_magnitude(ordinary, form.rounding, draws)
     saturated = int(np.count_nonzero(rounded > form.largest))
-    mantissas = np.minimum(rounded, form.largest).astype(np.int64)
+    if saturated:
+        np.minimum(rounded, form.largest, out=rounded)
     if special:
-        mantissas[np.isinf(values)] = form.largest
-    mantissas = np.where(np.signbit(values) & ~np.isnan(values), -mantissas, mantissas)
+        rounded[infinite] = form.largest
+    mantissas = np.copysign(rounded, values, out=rounded).astype(np.int64)
     return DFPTensor(
         mantissas=mantissas,
         exponents=exponents,
