@@ -172,14 +172,16 @@ def fronts(series, *, x_unit, y_unit, name="fronts"):
             points = sorted((float(x), float(y)) for x, y in line["points"])
             colour = COLOURS[index % len(COLOURS)]
             reference = line.get("reference", False)
+            # A second round of the colours is dotted, with other markers.
+            second = index // len(COLOURS)
             axes.plot(
                 [x for x, _y in points],
                 [y for _x, y in points],
                 color=colour,
-                marker=_MARKERS[index % len(_MARKERS)],
+                marker=_MARKERS[(index + second) % len(_MARKERS)],
                 markersize=5.5,
                 markerfacecolor="white" if reference else colour,
-                linestyle=(0, (4, 2.5)) if reference else "-",
+                linestyle=(0, (4, 2.5)) if reference else ":" if second else "-",
                 linewidth=1.5,
                 label=line["name"],
             )
