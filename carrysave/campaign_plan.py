@@ -10,6 +10,7 @@ from .api import configure
 from .hdl.catalogue import DESIGNS
 from .models.dfp_fma import OPERANDS, SHIFT_ROUNDINGS
 from .models.errors import ConfigError
+from .models.fixed_cast import FIXED_OVERFLOWS, FIXED_ROUNDINGS
 from .sim import formal
 
 __all__ = ["formal_plan", "plan", "simulation_plan"]
@@ -29,6 +30,12 @@ _DFP_BLOCK_VARIANTS = (
     {"rounding": "toward-zero"},
     {"rounding": "stochastic"},
     {"rounding": "stochastic", "round_up": "exponent", "seed": 99},
+)
+
+# Roundings of casts, with overflows in turn.
+_CASTS = tuple(
+    {"rounding": rounding, "overflow": overflow}
+    for rounding, overflow in zip(FIXED_ROUNDINGS, itertools.cycle(FIXED_OVERFLOWS))
 )
 
 # By design: sizes with widths, signs and structures; variants, each of which meets each of these; what is verified on a
@@ -228,6 +235,16 @@ _ARRAYS = {
         ),
         {"rows": 2, "cols": 2, "width": 8},
     ),
+    "cast": (
+        (
+            {},
+            {"from_width": 63, "from_fraction": 40, "to_width": 24, "to_fraction": -4},
+            {"from_width": 9, "from_fraction": -3, "to_width": 30, "to_fraction": 12, "to_signed": False},
+            {"from_width": 12, "from_fraction": 30, "from_signed": False, "to_width": 4, "to_fraction": 20},
+        ),
+        (*_CASTS, {"rounding": "rnd-inf", "overflow": "sat-sym"}, {"rounding": "rnd-zero", "overflow": "wrap-sm"}),
+        {"from_width": 10, "from_fraction": 5, "to_width": 5, "to_fraction": 2},
+    ),
 }
 
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
@@ -256,6 +273,17 @@ _BULK = {
         {"chain": 2},
         {"chain": 1, "accumulator": "carry-save", "exponent_width": 10},
         {"chain": 8, "input_shift": 0, "overflow": "saturate", "spill": "int48"},
+    ),
+    "cast": (
+        {
+            "from_width": 40,
+            "from_fraction": 30,
+            "to_width": 16,
+            "to_fraction": 8,
+            "rounding": "rnd-conv",
+            "overflow": "sat",
+        },
+        {"from_width": 32, "from_fraction": 24, "to_width": 12, "rounding": "stochastic", "overflow": "wrap-sm"},
     ),
 }
 

@@ -5,6 +5,7 @@ import difflib
 import numpy as np
 
 from ..models.bit_slice import BitSliceConfig, bit_slice_cycles, bit_slice_stimulus
+from ..models.cast_unit import CastConfig, cast_golden, cast_stimulus
 from ..models.cube import CubeConfig
 from ..models.dfp_array import DFPArrayConfig, dfp_array_golden, dfp_array_stimulus
 from ..models.dfp_block import DFPDownConfig, DFPQuantiseConfig, dfp_down_golden, dfp_quantise_golden
@@ -39,6 +40,7 @@ from .dfp_block import DFPDown, DFPQuantise
 from .dfp_dot import DFPDot
 from .dfp_fma import DFPFMA, DFPFMACS
 from .dfp_scalar import DFPExponent, DFPFromFloat, DFPToFloat
+from .fixed_point import Cast
 from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
 from .laconic import LaconicArray
@@ -78,6 +80,8 @@ _LMUL = "Addition is All You Need for Energy-efficient Language Models (arXiv 24
 _TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
 
 _DFP = "Mixed Precision Training of CNNs using Integer Operations, ICLR 2018 (arXiv 1802.00930)"
+
+_QFX = "Trainable Fixed-Point Quantization for Deep Learning Acceleration on FPGAs (arXiv 2401.17544)"
 
 _FLOAT_SUM_LIMITS = (
     "K is padded with zeros to a multiple of `lanes`",
@@ -371,6 +375,17 @@ DESIGNS = {
                 "tiles end at least `rows` cycles apart",
                 "one exponent for all of a row's K: blocks along K are a dot-product engine's",
             ),
+        ),
+        Design(
+            title="fixed point: cast from one format to another, all roundings and overflows of ap_fixed",
+            config=CastConfig,
+            component=Cast,
+            golden=cast_golden,
+            stimulus=cast_stimulus,
+            macs_per_beat=lambda config: 1,
+            pe=lambda config: "fixed_cast",
+            source=f"{_QFX}, section 3; AMD UG1399, arbitrary precision fixed-point types",
+            limits=(_NO_MACS, "no modes with saturated bits (N > 0)"),
         ),
     )
 }

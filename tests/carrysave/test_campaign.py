@@ -20,6 +20,7 @@ from carrysave.hdl.catalogue import DESIGNS
 from carrysave.models.errors import CarrysaveError
 from carrysave.models.float_dot import ACCUMULATORS
 from carrysave.models.float_format import FORMATS
+from carrysave.models.mac import ProductConfig
 from carrysave.sim import bit_sums, formal
 
 SMALL = {"a_width": 4, "b_width": 5, "b_signed": False, "max_k": 40}
@@ -40,8 +41,9 @@ def test_plan_covers_what_is_promised():
         assert {config.partial_products for config, _ in mine} == {"booth", "and"}
         assert {config.encode for config, _ in mine} == {"pe", "edge"}
         assert any(config.overflow == "wrap" for config, _ in mine)
-    dfp = {name for name in DESIGNS if name.startswith("dfp-")}
-    for name in set(DESIGNS) - {"mac", "opt1", "float-dot", "float-array", *_MULTIPLIERS, *dfp}:
+    products = {name for name, entry in DESIGNS.items() if issubclass(entry.config, ProductConfig)}
+    assert {"systolic-os", "cube", "matrix-2d", "systolic-ws", "tree", "bit-slice", "laconic"} < products
+    for name in products - {"mac", "opt1"}:
         mine = [(config, options) for config, options in jobs if config.design == name]
         assert {options["on"] for _, options in mine} == {"rtl", "gates"}
         for on in ("rtl", "gates"):
@@ -71,6 +73,16 @@ def test_plan_of_the_units_of_dynamic_fixed_point(name):
         for field in ("rounding", "round_up"):
             assert {getattr(config, field, None) for config in met} == set(choices(DESIGNS[name].config, field)), field
     assert {4, 10} <= {config.exponent_width for config, _ in mine}
+
+
+def test_plan_of_casts():
+    mine = [(config, options) for config, options in simulation_plan() if config.design == "cast"]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    for on in ("rtl", "gates"):
+        met = [config for config, options in mine if options["on"] == on]
+        for field in ("rounding", "overflow"):
+            assert {getattr(config, field) for config in met} == set(choices(DESIGNS["cast"].config, field)), field
+    assert {config.from_signed for config, _ in mine} == {config.to_signed for config, _ in mine} == {True, False}
 
 
 @pytest.mark.parametrize("name", _MULTIPLIERS)

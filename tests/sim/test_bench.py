@@ -29,6 +29,7 @@ SIZES = {
     "dfp-fma": {"width": 8, "acc_width": 18},
     "dfp-fma-cs": {"width": 8, "acc_width": 18},
     "dfp-dot": {"lanes": 2, "width": 8, "acc_width": 18},
+    "cast": {"rounding": "stochastic", "overflow": "sat-sym"},
 }
 
 
