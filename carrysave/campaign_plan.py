@@ -245,6 +245,22 @@ _ARRAYS = {
         (*_CASTS, {"rounding": "rnd-inf", "overflow": "sat-sym"}, {"rounding": "rnd-zero", "overflow": "wrap-sm"}),
         {"from_width": 10, "from_fraction": 5, "to_width": 5, "to_fraction": 2},
     ),
+    "requantise": (
+        (
+            {},
+            {"lanes": 1, "source_width": 2, "multiplier_bits": 8, "width": 2},
+            {"lanes": 3, "table_beats": 5, "source_width": 9, "multiplier_bits": 16, "width": 5},
+            {"lanes": 2, "table_beats": 256, "width": 32},
+        ),
+        (
+            {},
+            {"rounding": "half-up"},
+            {"rounding": "floor"},
+            {"residual": True},
+            {"residual": True, "rounding": "half-up"},
+        ),
+        {"lanes": 2, "table_beats": 2, "source_width": 12, "multiplier_bits": 8, "width": 6},
+    ),
 }
 
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
@@ -285,6 +301,7 @@ _BULK = {
         },
         {"from_width": 32, "from_fraction": 24, "to_width": 12, "rounding": "stochastic", "overflow": "wrap-sm"},
     ),
+    "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "rounding": "half-up", "width": 16}),
 }
 
 # Of the multipliers: formats and what a product beyond the largest number can become there; all pairs of these are played.

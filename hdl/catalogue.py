@@ -30,6 +30,7 @@ from ..models.laconic import LaconicConfig, laconic_cycles, laconic_stimulus
 from ..models.lmul import LMulConfig, lmul_golden
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
 from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
+from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
 from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden, stationary_stimulus
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
@@ -46,6 +47,7 @@ from .float_multiply import FloatMultiplier
 from .laconic import LaconicArray
 from .lmul import LMul
 from .mac import MAC, OPT1
+from .requantise import Requantise
 from .systolic import SystolicArray
 from .tree import MultiplierTree
 from .weight_stationary import WeightStationaryArray
@@ -82,6 +84,8 @@ _TPE = "Bit-weight dimension of MACs, HPCA 2025 (arXiv 2503.06342)"
 _DFP = "Mixed Precision Training of CNNs using Integer Operations, ICLR 2018 (arXiv 1802.00930)"
 
 _QFX = "Trainable Fixed-Point Quantization for Deep Learning Acceleration on FPGAs (arXiv 2401.17544)"
+
+_IVIT = "I-ViT: Integer-only Quantization for Efficient Vision Transformer Inference (arXiv 2207.01405)"
 
 _FLOAT_SUM_LIMITS = (
     "K is padded with zeros to a multiple of `lanes`",
@@ -386,6 +390,20 @@ DESIGNS = {
             pe=lambda config: "fixed_cast",
             source=f"{_QFX}, section 3; AMD UG1399, arbitrary precision fixed-point types",
             limits=(_NO_MACS, "no modes with saturated bits (N > 0)"),
+        ),
+        Design(
+            title="integer functions: dyadic requantisation, per tensor or per channel, with a residual branch",
+            config=RequantiseConfig,
+            component=Requantise,
+            golden=requantise_golden,
+            stimulus=requantise_stimulus,
+            macs_per_beat=lambda config: config.lanes * len(config.branches),
+            pe=lambda config: "dyadic_lane",
+            source=f"{_IVIT}, section 3.2",
+            limits=(
+                "a row of data has at most `table_beats` beats; a longer one goes on at row 0 of the table",
+                "the table means nothing before beats with `load` have filled it; the golden model refuses to read it",
+            ),
         ),
     )
 }

@@ -1,10 +1,14 @@
-"""Rows of integers: what functions of whole rows take."""
+"""Rows: what functions of whole rows take, and how streams are cut into them.
+
+In a stream a row is the beats up to one with ``last``. One that has more than the longest legal row ends by itself, and the next
+beat begins another, as if ``last`` had been set: no input can stop a unit.
+"""
 
 import numpy as np
 
 from .errors import ConfigError
 
-__all__ = ["rows_of_integers"]
+__all__ = ["row_places", "rows_of_integers"]
 
 
 def rows_of_integers(rows, width):
@@ -32,3 +36,22 @@ def rows_of_integers(rows, width):
     if wrong.any():
         raise ConfigError(f"an element of {width} bits must be in {low}..{high}, not {int(rows[wrong][0])!r}")
     return rows.astype(np.int64)
+
+
+def row_places(last, longest):
+    """Each beat's place in its row, from 0 on.
+
+    Parameters
+    ----------
+    last : array of 0 and 1
+    longest : :class:`int`
+        Beats of the longest row.
+
+    Returns
+    -------
+    array of ``int64``
+    """
+    places = np.arange(len(last))
+    begins = np.ones(len(last), bool)
+    begins[1:] = np.asarray(last)[:-1] != 0
+    return (places - np.maximum.accumulate(np.where(begins, places, 0))) % longest

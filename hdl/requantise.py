@@ -1,0 +1,162 @@
+"""Design ``requantise``: dyadic requantisation, a beat a cycle, by multipliers and shifts from a table."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from .dfp_stream import Rows
+from .float_parts import named
+from .shared import Shared
+from .stream_unit import StreamUnit
+
+__all__ = ["DyadicLane", "Requantise", "place_dyadic_lane"]
+
+# Rows of registers in a lane; the one before it holds what comes in.
+_LANE_ROWS = 4
+
+
+class DyadicLane(wiring.Component):
+    """One element: product, shift, rounding, sum of the branches and clamp, each behind a register.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.requantise_unit.RequantiseConfig`
+
+    Members
+    -------
+    x, multiplier, shift : ``In``
+        Of one branch; the same with ``residual_`` before it of the other, if there is one.
+    advance : ``In(4)``
+        The rows of registers take new values.
+    y : ``Out(signed(width))``
+    saturated : ``Out(1)``
+    """
+
+    def __init__(self, config):
+        self._config = config
+        super().__init__(self.ports(config))
+
+    @staticmethod
+    def ports(config):
+        """Signature for a configuration."""
+        ports = {}
+        for prefix in config.branches:
+            ports |= {
+                f"{prefix}x": In(signed(config.source_width)),
+                f"{prefix}multiplier": In(config.multiplier_bits),
+                f"{prefix}shift": In(config.shift_width),
+            }
+        return wiring.Signature(
+            {**ports, "advance": In(_LANE_ROWS), "y": Out(signed(config.width)), "saturated": Out(1)}
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+
+        def register(row, value, name):
+            held = Signal.like(value, name=f"{name}_r{row}", reset_less=True)
+            with m.If(self.advance[row]):
+                m.d.sync += held.eq(value)
+            return held
+
+        rounded = [self._branch(m, prefix, register) for prefix in config.branches]
+        total = Signal(signed(config.product_width + len(rounded) - 1), name="total")
+        m.d.comb += total.eq(sum(rounded))
+        low, high = config.bounds
+        above, below = named(m, "above", (total > high)[:1]), named(m, "below", (total < low)[:1])
+        clamped = Signal(signed(config.width), name="clamped")
+        m.d.comb += clamped.eq(Mux(above, high, Mux(below, low, total)))
+        m.d.comb += [
+            self.y.eq(register(3, clamped, "y")),
+            self.saturated.eq(register(3, named(m, "clamps", above | below), "saturated")),
+        ]
+        return m
+
+    def _branch(self, m, prefix, register):
+        """The rounded product of a branch, behind its third register."""
+        config = self._config
+        x, multiplier, shift = (getattr(self, f"{prefix}{name}") for name in ("x", "multiplier", "shift"))
+        product = Signal(signed(config.product_width), name=f"{prefix}product")
+        m.d.comb += product.eq(x * multiplier)
+        product, shift = register(0, product, f"{prefix}product"), register(0, shift, f"{prefix}shift")
+        # One bit more below: of what is dropped the highest is looked at by itself.
+        word, rest = Cat(Const(0, 1), product), Const(0, 1)
+        for level, by in enumerate(shift):
+            step = min(1 << level, len(word))
+            rest = named(m, f"{prefix}rest{level}", rest | (by & word[:step].any()))
+            moved = Cat(word[step:], product[-1].replicate(step))
+            word = named(m, f"{prefix}shifted{level}", Mux(by, moved, word))
+        word, rest = register(1, word, f"{prefix}word"), register(1, rest, f"{prefix}rest")
+        half, kept = word[0], word[1:]
+        up = {"half-even": half & (rest | kept[0]), "half-up": half, "floor": Const(0, 1)}[config.rounding]
+        rounded = Signal(signed(config.product_width), name=f"{prefix}rounded")
+        m.d.comb += rounded.eq(kept.as_signed() + up)
+        return register(2, rounded, f"{prefix}rounded")
+
+
+def place_dyadic_lane(config):
+    """A :class:`DyadicLane` as the shared module ``dyadic_lane``."""
+    return Shared(lambda: DyadicLane(config), DyadicLane.ports(config), name="dyadic_lane")
+
+
+class Requantise(StreamUnit):
+    """Requantiser, a beat a cycle.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.requantise_unit.RequantiseConfig`
+
+    Members
+    -------
+    i, o
+        As in :class:`~carrysave.hdl.stream_unit.StreamUnit`.
+
+    Implementation notes
+    --------------------
+    The table is read while a beat is taken and what it says goes into the first row of registers with the beat: a beat right
+    behind one that fills its row of the table finds that there.
+    """
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        names = [f"{prefix}{name}" for prefix in config.branches for name in ("multiplier", "shift")]
+        layout = data.StructLayout({name: self.i.p[name].as_value().shape() for name in names})
+        # A memory of one row has no address.
+        m.submodules.table = table = memory.Memory(shape=layout, depth=max(config.table_beats, 2), init=[])
+        write, read = table.write_port(), table.read_port(domain="comb")
+        place = Signal(range(max(config.table_beats, 2)))
+        accepted = Signal()
+        m.d.comb += [
+            accepted.eq(self.i.valid & self.i.ready),
+            write.addr.eq(place),
+            read.addr.eq(place),
+            write.en.eq(accepted & self.i.p.load),
+            *(write.data[name].eq(self.i.p[name].as_value()) for name in names),
+        ]
+        with m.If(accepted):
+            m.d.sync += place.eq(Mux(self.i.p.last | (place == config.table_beats - 1), 0, place + 1))
+
+        rows = Rows(m, config.latency, valid=self.i.valid & ~self.i.p.load, ready=self.o.ready)
+        m.d.comb += [self.i.ready.eq(rows.advance[0]), self.o.valid.eq(rows.valid[-1])]
+        operands = {name: rows.register(0, read.data[name], name) for name in names}
+        for prefix in config.branches:
+            operands[f"{prefix}x"] = rows.register(0, self.i.p[f"{prefix}x"].as_value(), f"{prefix}x")
+        last = self.i.p.last
+        for row in range(config.latency):
+            last = rows.register(row, last, "last")
+        lanes = []
+        for n in range(config.lanes):
+            m.submodules[f"lane_{n}"] = lane = place_dyadic_lane(config)
+            for name, words in operands.items():
+                port = getattr(lane, name)
+                m.d.comb += port.eq(words[len(port) * n :][: len(port)])
+            m.d.comb += lane.advance.eq(Cat(rows.advance[1:]))
+            lanes.append(lane)
+        m.d.comb += [
+            *(self.o.p.y[n].eq(lane.y) for n, lane in enumerate(lanes)),
+            self.o.p.saturated.eq(sum(lane.saturated for lane in lanes)),
+            self.o.p.last.eq(last),
+        ]
+        return m

@@ -1,0 +1,34 @@
+"""Units with a stream in and a stream out."""
+
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .layout import payload_layout
+
+__all__ = ["StreamUnit"]
+
+
+class StreamUnit(wiring.Component):
+    """Base of the units that are nothing but two streams.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.config.Config`
+        With ``i``, ``o``, ``latency`` and ``initiation_interval``.
+
+    Members
+    -------
+    i : ``In(stream)``
+        See the configuration's ``i``.
+    o : ``Out(stream)``
+        See the configuration's ``o``.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.latency = config.latency
+        self.initiation_interval = config.initiation_interval
+        super().__init__({
+            "i": In(stream.Signature(payload_layout(config.i))),
+            "o": Out(stream.Signature(payload_layout(config.o))),
+        })  # fmt: skip

@@ -1,0 +1,170 @@
+"""Design ``requantise``: a stream of wide integers becomes narrow ones, by a table of multipliers and shifts that beats load.
+
+The table has a row for each of ``table_beats`` beats of a row of data, and in it a multiplier and a shift for each lane; with one
+row they are those of a whole tensor. A beat with ``load`` fills a row of the table, any other takes one; both begin at row 0, go
+on by one, and begin again behind ``last`` or behind the table's end: no input can stop the unit.
+:mod:`carrysave.models.requantise` has the arithmetic (arXiv 2207.01405, section 3.2).
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from .config import parameter
+from .errors import ConfigError
+from .payload import Field, Payload
+from .requantise import DyadicConfig, dyadic_product
+from .row import row_places
+
+__all__ = ["RequantiseConfig", "requantise_golden", "requantise_stimulus"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RequantiseConfig(DyadicConfig):
+    """Lanes that requantise, and the table that they take turns in."""
+
+    design: ClassVar[str] = "requantise"
+
+    #: The table stays.
+    continuous: ClassVar[bool] = True
+    #: Cycles between beats.
+    initiation_interval: ClassVar[int] = 1
+    #: Cycles from a beat to its results: operands, product, shift, rounding, sum and clamp, each behind a register.
+    latency: ClassVar[int] = 5
+
+    lanes: int = parameter(4, "elements of a beat", legal=(1, 32))
+    table_beats: int = parameter(
+        1, "rows of the table: 1 for a tensor, or the beats that hold all channels", legal=(1, 256)
+    )
+    residual: bool = parameter(False, "whether each element is requantised with one of another branch, and added to it")
+
+    @property
+    def shift_width(self):
+        """Bits of a shift."""
+        return self.largest_shift.bit_length()
+
+    @property
+    def branches(self):
+        """Prefixes of the fields of the branches that are added."""
+        return ("", "residual_") if self.residual else ("",)
+
+    @property
+    def i(self):
+        """One beat; its fields.
+
+        ==========================  =====================================================================================
+        ``x``                       elements, unless ``load`` is set
+        ``multiplier``, ``shift``   of each lane, for the table, if ``load`` is set
+        ``residual_...``            the same three of the other branch, if there is one
+        ``load``                    the beat fills a row of the table and gives no results
+        ``last``                    the next beat begins at row 0 of the table
+        ==========================  =====================================================================================
+        """
+        lanes = (self.lanes,)
+        fields = []
+        for prefix in self.branches:
+            fields += [
+                Field(f"{prefix}x", self.source_width, True, lanes),
+                Field(f"{prefix}multiplier", self.multiplier_bits, False, lanes),
+                Field(f"{prefix}shift", self.shift_width, False, lanes),
+            ]
+        return Payload((*fields, Field("load", 1), Field("last", 1)))
+
+    @property
+    def o(self):
+        """A beat for each of data: ``y``; how many of its elements ``saturated``; ``last``."""
+        return Payload((
+            Field("y", self.width, True, (self.lanes,)),
+            Field("saturated", self.lanes.bit_length()),
+            Field("last", 1),
+        ))  # fmt: skip
+
+
+def requantise_golden(config, beats):
+    """Results of the beats of data.
+
+    Parameters
+    ----------
+    config : :class:`RequantiseConfig`
+    beats : array of ``config.i.dtype``
+        From reset on.
+
+    Returns
+    -------
+    array of ``config.o.dtype``
+
+    Raises
+    ------
+    ConfigError
+        If a beat takes a row of the table that no beat before it has filled.
+    """
+    places = row_places(beats["last"], config.table_beats)
+    loads = beats["load"] == 1
+    # For each beat the last one before it that filled its row of the table.
+    filled = np.full(len(beats), -1)
+    for place in range(config.table_beats):
+        here = places == place
+        filled[here] = np.maximum.accumulate(np.where(loads[here], np.flatnonzero(here), -1))
+    data = np.flatnonzero(~loads)
+    missing = data[filled[data] < 0]
+    if len(missing):
+        at = int(missing[0])
+        raise ConfigError(f"beat {at} takes row {int(places[at])} of the table, which no beat before it has filled")
+    table = beats[filled[data]]
+    exact = sum(
+        dyadic_product(config, beats[f"{prefix}x"][data], table[f"{prefix}multiplier"], table[f"{prefix}shift"])
+        for prefix in config.branches
+    )
+    y = np.clip(exact, *config.bounds)
+    return config.o.beats(y=y, saturated=(y != exact).sum(axis=1), last=beats["last"][data])
+
+
+def requantise_stimulus(config, rng, count):
+    """Input beats: the table's extremes and ordinary ratios, extremes and ties of elements, rows of all lengths.
+
+    Parameters
+    ----------
+    config : :class:`RequantiseConfig`
+    rng : :class:`numpy.random.Generator`
+    count : :class:`int`
+        Beats; the first ones fill the table.
+    """
+    beats = config.i.zeros(count)
+    # Rows of the table, then rows of data, of all lengths up to one beat more than the table; a short row loads some.
+    load, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    at, filling = 0, True
+    while at < count:
+        length = config.table_beats if at == 0 else int(rng.integers(1, config.table_beats + 2))
+        load[at : at + length] = filling
+        end = min(at + length, count) - 1
+        # The table's end ends a row, too.
+        last[end] = length != config.table_beats or rng.random() < 0.5
+        at, filling = at + length, rng.random() < 0.2
+    beats["load"], beats["last"] = load, last
+    shape = (count, config.lanes)
+    top = 1 << config.multiplier_bits
+    for prefix in config.branches:
+        multiplier = rng.integers(top >> 1, top, shape)
+        corner = rng.choice([0, 1, top >> 1, top - 1], shape)
+        beats[f"{prefix}multiplier"] = np.where(rng.random(shape) < 0.3, corner, multiplier)
+        # Shifts that leave about as many bits as there is room for, most of the time.
+        wanted = config.source_width + config.multiplier_bits - config.width
+        near = wanted + rng.integers(-config.source_width, 3, shape)
+        largest = (1 << config.shift_width) - 1
+        shift = np.where(rng.random(shape) < 0.2, rng.integers(0, largest + 1, shape), near)
+        corner = rng.choice([0, 1, largest], shape)
+        beats[f"{prefix}shift"] = np.clip(np.where(rng.random(shape) < 0.06, corner, shift), 0, largest)
+        # Uniform over magnitudes' digits, so that small ones, and ties, are met.
+        half = 1 << config.source_width - 1
+        x = rng.integers(-half, half, shape) >> rng.integers(0, config.source_width, shape)
+        x = np.where(rng.random(shape) < 0.2, rng.choice([-half, 1 - half, -1, 0, 1, half - 1], shape), x)
+        x = np.where(rng.random(shape) < 0.2, np.clip(_powers(rng, shape, config.source_width), -half, half - 1), x)
+        beats[f"{prefix}x"] = x
+    return beats
+
+
+def _powers(rng, shape, width):
+    """Powers of two and odd multiples of them, which multipliers that are powers of two make ties of."""
+    odd = rng.choice([-5, -3, -1, 1, 3, 5], shape)
+    return odd << rng.integers(0, width, shape)

@@ -1,0 +1,66 @@
+"""Streams of the units of integer functions against loops over beats, in Python's integers."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from carrysave.models.errors import ConfigError
+from carrysave.models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
+from carrysave.models.row import row_places
+from carrysave.sim.coverage import coverage, holes
+
+ROUND = {"half-even": round, "half-up": lambda value: math.floor(value + Fraction(1, 2)), "floor": math.floor}
+
+
+def test_places_in_rows():
+    last = [0, 1, 1, 0, 0, 0, 0, 1, 0, 0]
+    assert row_places(last, 3).tolist() == [0, 1, 0, 0, 1, 2, 0, 1, 0, 1]
+    assert row_places([], 3).tolist() == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        RequantiseConfig(),
+        RequantiseConfig(lanes=3, table_beats=4, residual=True, rounding="half-up", source_width=9, multiplier_bits=8),
+        RequantiseConfig(lanes=1, table_beats=2, width=16, rounding="floor"),
+    ],
+    ids=lambda config: config.canonical(),
+)
+def test_requantiser(config):
+    beats = requantise_stimulus(config, np.random.default_rng(1), 400)
+    assert not holes(coverage(config.i, beats, config.never))
+    low, high = -(1 << config.width - 1), (1 << config.width - 1) - 1
+    table, place, expected = {}, 0, []
+    for beat in beats:
+        if beat["load"]:
+            table[place] = beat
+        else:
+            exact = []
+            for lane in range(config.lanes):
+                total = 0
+                for branch in ("", "residual_") if config.residual else ("",):
+                    m, c = (int(table[place][f"{branch}{name}"][lane]) for name in ("multiplier", "shift"))
+                    total += ROUND[config.rounding](Fraction(int(beat[f"{branch}x"][lane]) * m, 1 << c))
+                exact.append(total)
+            clamped = [min(max(value, low), high) for value in exact]
+            saturated = sum(one != other for one, other in zip(exact, clamped, strict=True))
+            expected.append((clamped, saturated, int(beat["last"])))
+        place = 0 if beat["last"] or place == config.table_beats - 1 else place + 1
+    found = requantise_golden(config, beats)
+    assert [(one["y"].tolist(), int(one["saturated"]), int(one["last"])) for one in found] == expected
+    assert 0 < found["saturated"].sum() < len(found) * config.lanes
+
+
+def test_requantiser_refuses_what_no_beat_has_filled():
+    config = RequantiseConfig(lanes=1, table_beats=3)
+    beats = config.i.zeros(4)
+    beats["load"][:2] = 1
+    beats["last"][1] = 1
+    message = r"^beat 3 takes row 1 of the table, which no beat before it has filled$"
+    assert len(requantise_golden(config, beats)) == 2
+    beats["last"][0], beats["last"][1] = 1, 1
+    with pytest.raises(ConfigError, match=message):
+        requantise_golden(config, beats)
