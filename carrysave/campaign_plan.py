@@ -245,6 +245,16 @@ _ARRAYS = {
         (*_CASTS, {"rounding": "rnd-inf", "overflow": "sat-sym"}, {"rounding": "rnd-zero", "overflow": "wrap-sm"}),
         {"from_width": 10, "from_fraction": 5, "to_width": 5, "to_fraction": 2},
     ),
+    "k-hot": (
+        (
+            {},
+            {"a_width": 2, "terms": 1, "position_bits": 1},
+            {"a_width": 16, "terms": 3, "position_bits": 4, "a_signed": False},
+            {"a_width": 24, "terms": 8, "position_bits": 5},
+        ),
+        ({"signs": "each"}, {"signs": "one"}),
+        {"a_width": 6, "terms": 3},
+    ),
     "requantise": (
         (
             {},
@@ -301,6 +311,7 @@ _BULK = {
         },
         {"from_width": 32, "from_fraction": 24, "to_width": 12, "rounding": "stochastic", "overflow": "wrap-sm"},
     ),
+    "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
     "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "rounding": "half-up", "width": 16}),
 }
 

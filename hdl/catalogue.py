@@ -26,6 +26,7 @@ from ..models.dfp_scalar import (
 from ..models.errors import CarrysaveError
 from ..models.float_dot import FloatArrayConfig, FloatDotConfig, float_dot_golden, float_dot_stimulus
 from ..models.float_multiply import FloatMultiplyConfig, float_multiply_golden, float_stimulus
+from ..models.k_hot_unit import KHotConfig, k_hot_golden, k_hot_stimulus
 from ..models.laconic import LaconicConfig, laconic_cycles, laconic_stimulus
 from ..models.lmul import LMulConfig, lmul_golden
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
@@ -44,6 +45,7 @@ from .dfp_scalar import DFPExponent, DFPFromFloat, DFPToFloat
 from .fixed_point import Cast
 from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
+from .k_hot import KHot
 from .laconic import LaconicArray
 from .lmul import LMul
 from .mac import MAC, OPT1
@@ -390,6 +392,17 @@ DESIGNS = {
             pe=lambda config: "fixed_cast",
             source=f"{_QFX}, section 3; AMD UG1399, arbitrary precision fixed-point types",
             limits=(_NO_MACS, "no modes with saturated bits (N > 0)"),
+        ),
+        Design(
+            title="multiplier of weights that are sums of K powers of two: shifters and an adder tree",
+            config=KHotConfig,
+            component=KHot,
+            golden=k_hot_golden,
+            stimulus=k_hot_stimulus,
+            macs_per_beat=lambda config: 1,
+            pe=lambda config: "k_hot_multiplier",
+            source=f"{_QFX}, multiplication-free quantization; signed terms as in the non-adjacent form",
+            limits=("weights come as positions and signs: integers are recoded by `carrysave.models.k_hot`",),
         ),
         Design(
             title="integer functions: dyadic requantisation, per tensor or per channel, with a residual branch",

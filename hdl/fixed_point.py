@@ -5,15 +5,15 @@ no help: an Amaranth expression is as wide as the format that :mod:`carrysave.mo
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..models.fixed_cast import check_modes, range_of
 from ..models.lfsr import DRAW_BITS
 from .dfp_stream import Rows
-from .layout import payload_layout
 from .lfsr import Draws
 from .shared import Shared
+from .stream_unit import StreamUnit
 
 __all__ = ["Cast", "FixedCast", "fixed_cast", "fixed_shape", "place_fixed_cast"]
 
@@ -201,7 +201,7 @@ def place_fixed_cast(config):
     return Shared(lambda: FixedCast(config), FixedCast.ports(config), name="fixed_cast")
 
 
-class Cast(wiring.Component):
+class Cast(StreamUnit):
     """Cast between streams, one number a cycle.
 
     Parameters
@@ -215,14 +215,6 @@ class Cast(wiring.Component):
     o : ``Out(stream)``
         Its cast ``value``, and ``overflow``.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def elaborate(self, platform):
         m = Module()

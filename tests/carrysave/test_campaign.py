@@ -85,6 +85,15 @@ def test_plan_of_casts():
     assert {config.from_signed for config, _ in mine} == {config.to_signed for config, _ in mine} == {True, False}
 
 
+def test_plan_of_k_hot_multipliers():
+    mine = [(config, options) for config, options in simulation_plan() if config.design == "k-hot"]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    for on in ("rtl", "gates"):
+        assert {config.signs for config, options in mine if options["on"] == on} == {"each", "one"}
+    assert {config.a_signed for config, _ in mine} == {True, False}
+    assert {1, 8} <= {config.terms for config, _ in mine}
+
+
 @pytest.mark.parametrize("name", _MULTIPLIERS)
 def test_plan_of_the_multipliers(name):
     mine = [(config, options) for config, options in simulation_plan() if config.design == name]
