@@ -238,15 +238,17 @@ def shifted(values, width, shift, rounding, operands):
     values = np.asarray(values, np.int64)
     if operands == "symmetric":
         values = np.maximum(values, 1 - (1 << width - 1))
+    if not shift:
+        return values
     quotient = values >> shift
+    if rounding == "floor":
+        return quotient
     rest = values - (quotient << shift)
     if rounding == "toward-zero":
         return quotient + ((rest > 0) & (values < 0))
-    if rounding == "nearest-even":
-        twice, unit = 2 * rest, 1 << shift
-        up = (twice > unit) | ((twice == unit) & (quotient & 1 == 1))
-        return np.minimum(quotient + up, (1 << width - 1 - shift) - 1)
-    return quotient
+    twice, unit = 2 * rest, 1 << shift
+    up = (twice > unit) | ((twice == unit) & (quotient & 1 == 1))
+    return np.minimum(quotient + up, (1 << width - 1 - shift) - 1)
 
 
 def pre_shift(config, values):

@@ -23,6 +23,8 @@ from .integer import wrap
 
 __all__ = ["DFPArithmetic", "DFPProduct", "dfp_gemm"]
 
+_LARGEST_SCALE = 900  # of a sum, as a power of two: float64 holds it with the 2^50 of the integers
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class DFPProduct:
@@ -34,19 +36,24 @@ class DFPProduct:
         Integers; None where sums spill to float32.
     exponents : ``int64`` array that broadcasts to (M, N), or None
         Theirs.
-    float32 : ``float32`` array of shape (M, N)
-        The result as ``float32``: what the spills have added up to, or the integers, rounded once.
+    spilled : ``float32`` array of shape (M, N), or None
+        What the spills have added up to; None where sums are integers.
     saturated : :class:`int`
         Steps at which an accumulator saturated.
     overflowed : :class:`int`
         Chains whose sum is not the exact one.
     """
 
-    sums: np.ndarray | None
-    exponents: np.ndarray | None
-    float32: np.ndarray
+    sums: np.ndarray | None = None
+    exponents: np.ndarray | None = None
+    spilled: np.ndarray | None = None
     saturated: int = 0
     overflowed: int = 0
+
+    @property
+    def float32(self):
+        """The result as ``float32``: what the spills have added up to, or the integers, rounded once."""
+        return self.spilled if self.sums is None else _rounded(self.sums.astype(np.float64), self.exponents)
 
 
 def dfp_gemm(a, b, config):
@@ -91,7 +98,6 @@ def dfp_gemm(a, b, config):
     return DFPProduct(
         sums=sums,
         exponents=exponents,
-        float32=_rounded(sums.astype(np.float64), exponents),
         saturated=told[0],
         overflowed=told[1],
     )
@@ -165,27 +171,31 @@ def _chain(left, right, config, told):
 
 def _spilled(a, b, left, right, config):
     """Chains added up in float32, in order."""
-    told = [0, 0]
-    blocked = not isinstance(a.block, str)
-    safe = _safe(left, right, config)
-    shift = 2 * config.input_shift
-    if safe and not blocked:
-        # Powers of two may as well be in the operands: float64 holds every sum of a chain, and its scaling is exact.
-        left = np.ldexp(left.astype(np.float64), a.exponents + shift)
-        right = np.ldexp(right.astype(np.float64), b.exponents)
+    told, shift = [0, 0], 2 * config.input_shift
+    block = a.block if isinstance(a.block, int) else None
+    # Powers of two may as well be in the operands: a chain has one for each row and column, and float64 scales exactly.
+    scaled = _safe(left, right, config) and _highest(a) + _highest(b) + shift < _LARGEST_SCALE
+    if scaled:
+        left = left * np.ldexp(1.0, a.element_exponents() + shift)
+        right = right * np.ldexp(1.0, b.element_exponents())
     total = np.zeros((left.shape[0], right.shape[1]), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # infinities, and their differences, as IEEE 754 has them
-        for chain in _chains(left.shape[1], a.block if blocked else None, config):
-            if safe and not blocked:
+        for chain in _chains(left.shape[1], block, config):
+            if scaled:
                 total += np.matmul(left[:, chain], right[chain]).astype(np.float32)
                 continue
             sums = _chain(left[:, chain], right[chain], config, told)
-            place = chain.start // a.block if blocked else 0
-            exponents = (
-                a.exponents[:, [place]] + b.exponents[[place]] if blocked else a.exponents + b.exponents
-            ) + shift
-            total += _rounded(sums.astype(np.float64), exponents)
-    return DFPProduct(sums=None, exponents=None, float32=total, saturated=told[0], overflowed=told[1])
+            if block:
+                place = chain.start // block
+                exponents = a.exponents[:, [place]] + b.exponents[[place]]
+            else:
+                exponents = a.exponents + b.exponents
+            total += _rounded(sums.astype(np.float64), exponents + shift)
+    return DFPProduct(spilled=total, saturated=told[0], overflowed=told[1])
+
+
+def _highest(tensor):
+    return int(tensor.exponents.max(initial=0))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

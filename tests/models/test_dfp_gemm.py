@@ -207,6 +207,14 @@ def test_error_is_within_the_bound_of_the_format(width, block, rounding, kind):
             assert error.max() > bound.max() / 200, "a bound far from what happens proves nothing"
 
 
+def test_sums_beyond_float64_are_infinite():
+    """Exponents of 10 bits: products of 2^1052, whose sum is zero or has a sign, but is never NaN within a chain."""
+    config = DFPDotConfig(exponent_width=10, spill="float32", lanes=2, input_shift=1)
+    a = DFPTensor(mantissas=np.array([[32766, 32766], [-32768, 32766]]), exponents=np.array(511), width=16)
+    b = DFPTensor(mantissas=np.array([[32766], [-32766]]), exponents=np.array(511), width=16)
+    assert dfp_gemm(a, b, config).float32.ravel().tolist() == [0, -np.inf]
+
+
 def test_arithmetic_counts_and_repeats():
     form = DFPFormat(rounding="stochastic", width=8)
     arithmetic = DFPArithmetic(form=form, accumulation=DFPArrayConfig(width=8))
