@@ -114,7 +114,7 @@ CONFIGS = [
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.digest)
 def test_streams(stream_run, config):
-    beats = float_dot_stimulus(config, np.random.default_rng(SEED), 70)
+    beats = float_dot_stimulus(config, np.random.default_rng(SEED), 45)
     want = config.o.to_ints(float_dot_golden(config, beats))
     rng = random.Random(SEED)
     got, _, _ = stream_run(

@@ -29,6 +29,7 @@ SIZES = {
     "dfp-fma": {"width": 8, "acc_width": 18},
     "dfp-fma-cs": {"width": 8, "acc_width": 18},
     "dfp-dot": {"lanes": 2, "width": 8, "acc_width": 18},
+    "dfp-array": {"rows": 2, "cols": 2, "width": 6, "max_k": 30},
     "cast": {"rounding": "stochastic", "overflow": "sat-sym"},
     "k-hot": {"a_width": 4},
     "requantise": {"lanes": 2, "table_beats": 3, "residual": True, "multiplier_bits": 12, "source_width": 16},
