@@ -33,8 +33,9 @@ class KHotMultiplier(wiring.Component):
 
     Implementation notes
     --------------------
-    A shifter gives the operand times a term, or zero; a negative term inverts it and adds one in the lowest column. Rows are not
-    extended to the width of the product: the inverse of a row's sign is added in its column, and a constant makes up for it.
+    A shifter gives the operand times a term, or zero; a negative term inverts it and adds one in the lowest column, which leaves
+    zero as it is. Rows are not extended to the width of the product: the inverse of a row's sign is added in its column, and a
+    constant makes up for it.
     """
 
     def __init__(self, config):
@@ -57,10 +58,9 @@ class KHotMultiplier(wiring.Component):
         heap = BitHeap(m, width=config.product_width)
         for term in range(config.terms):
             shifted = Signal(Shape(row_width, True), name=f"shifted{term}")
-            row, negative = Signal(row_width, name=f"row{term}"), Signal(name=f"negative{term}")
-            sign = operands.negative[term] if config.signs == "each" else operands.negative
+            row = Signal(row_width, name=f"row{term}")
+            negative = operands.negative[term] if config.signs == "each" else operands.negative
             m.d.comb += [
-                negative.eq(sign & operands.present[term]),
                 shifted.eq(Mux(operands.present[term], operands.a, 0) << operands.position[term]),
                 row.eq(shifted ^ negative.replicate(row_width)),
             ]
