@@ -271,6 +271,21 @@ _ARRAYS = {
         ),
         {"lanes": 2, "table_beats": 2, "source_width": 12, "multiplier_bits": 8, "width": 6},
     ),
+    "shiftmax": (
+        (
+            {},
+            {"lanes": 1, "row_beats": 1, "octave": 1 << 17},
+            {"lanes": 3, "row_beats": 5, "width": 5, "octave": 3, "fraction_bits": 8},
+            {"lanes": 2, "row_beats": 64, "width": 16, "octave": 100, "output_width": 16},
+        ),
+        (
+            {},
+            {"divider": "pipelined"},
+            {"halving": "shift", "divider": "pipelined"},
+            {"reference": True},
+        ),
+        {"lanes": 2, "row_beats": 3},
+    ),
 }
 
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
@@ -313,6 +328,7 @@ _BULK = {
     ),
     "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
     "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "rounding": "half-up", "width": 16}),
+    "shiftmax": ({"divider": "pipelined"}, {"octave": 10, "output_width": 16, "row_beats": 3, "lanes": 8}),
 }
 
 # Of the multipliers: formats and what a product beyond the largest number can become there; all pairs of these are played.

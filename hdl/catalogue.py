@@ -32,6 +32,7 @@ from ..models.lmul import LMulConfig, lmul_golden
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
 from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
 from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
+from ..models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
 from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden, stationary_stimulus
 from ..models.systolic import SystolicConfig
 from ..models.tile import tile_golden, tile_stimulus
@@ -50,6 +51,7 @@ from .laconic import LaconicArray
 from .lmul import LMul
 from .mac import MAC, OPT1
 from .requantise import Requantise
+from .shiftmax import Shiftmax
 from .systolic import SystolicArray
 from .tree import MultiplierTree
 from .weight_stationary import WeightStationaryArray
@@ -99,6 +101,11 @@ _DFP_BLOCK_LIMITS = (
     _NO_MACS,
     "mantissas saturate symmetrically: none is -2^(P-1)",
     "a block is at most `block_beats` beats; a longer one ends by itself and the next beat begins another",
+)
+
+_ROW_LIMITS = (
+    _NO_MACS,
+    "a row is a multiple of `lanes` elements, `row_beats` beats at most; a longer one ends by itself, and is flagged `cut`",
 )
 
 DESIGNS = {
@@ -416,6 +423,22 @@ DESIGNS = {
             limits=(
                 "a row of data has at most `table_beats` beats; a longer one goes on at row 0 of the table",
                 "the table means nothing before beats with `load` have filled it; the golden model refuses to read it",
+            ),
+        ),
+        Design(
+            title="integer functions: Shiftmax, the softmax of rows, by shifts and one division a row",
+            config=ShiftmaxConfig,
+            component=Shiftmax,
+            golden=shiftmax_golden,
+            stimulus=shiftmax_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            latency_of_beats=shiftmax_latency,
+            pe=lambda config: "shift_exp_lane",
+            source=f"{_IVIT}, section 3.3",
+            limits=(
+                *_ROW_LIMITS,
+                "`latency` is that of a row of one beat; each further beat adds a cycle",
+                "an iterative divider begins a row every `factor_width` cycles",
             ),
         ),
     )

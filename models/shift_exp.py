@@ -89,6 +89,16 @@ class ShiftExpConfig(Config):
         return self.largest_distance // self.octave
 
     @property
+    def quotient_bits(self):
+        """Bits of the octaves of a distance; none where all distances are within one."""
+        return self.largest_quotient.bit_length()
+
+    @property
+    def exponential_cycles(self):
+        """Cycles from an element to its exponential, each a register: distance, times log2 e, the quotient's bits, shift."""
+        return 3 + self.quotient_bits
+
+    @property
     def largest(self):
         """Largest exponential: that of 0."""
         return self.octave << self.fraction_bits

@@ -6,14 +6,29 @@ import numpy as np
 import pytest
 
 from carrysave.hdl.catalogue import design
+from carrysave.hdl.divider import IterativeDivider, PipelinedDivider
+from carrysave.hdl.shift_exp import ShiftExpLane
+from carrysave.models.integer_errors import SCALES
 from carrysave.models.requantise import ROUNDINGS
 from carrysave.models.requantise_unit import RequantiseConfig
+from carrysave.models.row_unit import row_lengths
+from carrysave.models.shift_exp import HALVINGS, ShiftExpConfig, octave, shift_exp
+from carrysave.models.shiftmax_unit import ShiftmaxConfig
 
 REQUANTISERS = [
     RequantiseConfig(),
     RequantiseConfig(lanes=1, table_beats=3, source_width=7, multiplier_bits=8, width=4, rounding="half-up"),
     RequantiseConfig(lanes=3, table_beats=4, source_width=13, multiplier_bits=9, residual=True, rounding="floor"),
     RequantiseConfig(lanes=2, residual=True, width=32),
+]
+
+ROWS = [
+    ShiftmaxConfig(),
+    ShiftmaxConfig(divider="pipelined", octave=10, output_width=16),
+    ShiftmaxConfig(lanes=3, row_beats=5, width=5, octave=3, halving="shift", divider="pipelined"),
+    ShiftmaxConfig(lanes=1, row_beats=1, octave=1 << 17, reference=True),
+    ShiftmaxConfig(lanes=1, row_beats=4, octave=1 << 17),
+    ShiftmaxConfig(lanes=2, row_beats=3, width=16, octave=33, output_width=12),
 ]
 
 
@@ -66,3 +81,78 @@ def test_requantiser_on_every_element_and_shift(run, rounding):
     beats["multiplier"], beats["shift"] = multipliers[:, None], shifts[:, None]
     beats["load"] = loads
     run(config, beats, design("requantise").golden(config, beats))
+
+
+@pytest.mark.parametrize("config", ROWS, ids=lambda config: config.canonical())
+def test_rows(run, config):
+    beats, expected = stimulus(config, 120)
+    _, taken_o = run(config, beats, expected)
+    length = int(row_lengths(config, beats["last"])[0])
+    assert taken_o[0] == length - 1 + design(config.design).latency_of_beats(config, beats[:length])
+
+
+@pytest.mark.parametrize("config", ROWS[:3], ids=lambda config: config.canonical())
+@pytest.mark.parametrize("shares", [(0.0, 0.7), (0.6, 0.0), (0.5, 0.5)])
+def test_rows_wait(run, config, shares):
+    rng = random.Random(5)
+    i_pause, o_pause = (lambda cycle, share=share: rng.random() < share for share in shares)
+    run(config, *stimulus(config, 80, seed=2), i_pause=i_pause, o_pause=o_pause)
+
+
+@pytest.mark.parametrize("length", [1, 2, 4, 5])
+def test_rows_of_one_length_sustain_a_beat_a_cycle(run, length):
+    """Also beyond the longest, 4; and while the output is blocked nothing is lost and nothing stops for good."""
+    config = ShiftmaxConfig(lanes=2, row_beats=4, divider="pipelined")
+    beats, _ = stimulus(config, 60)
+    beats["last"] = np.arange(60) % length == length - 1
+    expected = design(config.design).golden(config, beats)
+    assert (expected["cut"].sum() > 0) == (length > 4)
+    taken_i, taken_o = run(config, beats, expected)
+    assert taken_i == list(range(60))
+    assert taken_o == list(range(taken_o[0], taken_o[0] + len(expected)))
+    run(config, beats, expected, o_pause=lambda cycle: cycle < 100)
+
+
+@pytest.mark.parametrize("scale", [*SCALES, 1.0])
+@pytest.mark.parametrize("halving", HALVINGS)
+def test_exponential_of_every_distance(clocked, scale, halving):
+    config = ShiftExpConfig(octave=octave(scale), halving=halving)
+    lane, found = ShiftExpLane(config), []
+
+    async def bench(ctx):
+        ctx.set(lane.advance, -1)
+        ctx.set(lane.maximum, 127)
+        for x in range(127, -129 - config.exponential_cycles, -1):
+            ctx.set(lane.x, max(x, -128))
+            await ctx.tick()
+            found.append(ctx.get(lane.e))
+
+    clocked(lane, bench)
+    assert found[config.exponential_cycles - 1 :][:256] == shift_exp(config, -np.arange(256)).tolist()
+
+
+@pytest.mark.parametrize("kind", [IterativeDivider, PipelinedDivider])
+def test_dividers(clocked, kind):
+    """All quotients that fit, one on the heels of the other."""
+    divider = kind(dividend_width=7, divisor_width=4, quotient_width=5)
+    pairs = [(a, b) for b in range(1, 16) for a in range(128) if a // b < 32]
+    found, begun = [], []
+
+    async def bench(ctx):
+        sent = 0
+        for cycle in range(6 * len(pairs)):
+            ctx.set(divider.valid, sent < len(pairs))
+            dividend, divisor = pairs[min(sent, len(pairs) - 1)]
+            ctx.set(divider.dividend, dividend)
+            ctx.set(divider.divisor, divisor)
+            if ctx.get(divider.done):
+                assert cycle == begun[len(found)] + 5
+                found.append((ctx.get(divider.quotient), ctx.get(divider.rest)))
+            if sent < len(pairs) and ctx.get(divider.ready):
+                begun.append(cycle)
+                sent += 1
+            await ctx.tick()
+
+    clocked(divider, bench)
+    assert found == [divmod(a, b) for a, b in pairs]
+    assert begun[-1] == (len(pairs) - 1) * (5 if kind is IterativeDivider else 1)

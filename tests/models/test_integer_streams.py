@@ -9,6 +9,8 @@ import pytest
 from carrysave.models.errors import ConfigError
 from carrysave.models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
 from carrysave.models.row import row_places
+from carrysave.models.shiftmax import shiftmax
+from carrysave.models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
 from carrysave.sim.coverage import coverage, holes
 
 ROUND = {"half-even": round, "half-up": lambda value: math.floor(value + Fraction(1, 2)), "floor": math.floor}
@@ -64,3 +66,51 @@ def test_requantiser_refuses_what_no_beat_has_filled():
     beats["last"][0], beats["last"][1] = 1, 1
     with pytest.raises(ConfigError, match=message):
         requantise_golden(config, beats)
+
+
+def naive_rows(config, beats):
+    """Rows as lists of lists, a beat each; whether they were cut. What is not complete is left out."""
+    rows, row = [], []
+    for beat in beats:
+        row.append(beat["x"].tolist())
+        if beat["last"] or len(row) == config.row_beats:
+            rows.append((row, not beat["last"]))
+            row = []
+    return rows
+
+
+ROW_UNITS = [
+    (ShiftmaxConfig(), shiftmax_golden, shiftmax_stimulus, shiftmax),
+    (ShiftmaxConfig(lanes=3, row_beats=5, width=5, octave=3), shiftmax_golden, shiftmax_stimulus, shiftmax),
+    (ShiftmaxConfig(lanes=1, row_beats=1), shiftmax_golden, shiftmax_stimulus, shiftmax),
+]
+
+
+@pytest.mark.parametrize(("config", "golden", "stimulus", "function"), ROW_UNITS, ids=lambda one: str(one)[:60])
+def test_rows(config, golden, stimulus, function):
+    beats = stimulus(config, np.random.default_rng(1), 400)
+    assert not holes(coverage(config.i, beats, config.never))
+    lengths = set()
+    expected = []
+    for row, cut in naive_rows(config, beats):
+        lengths.add(len(row))
+        y = function(config, [x for beat in row for x in beat]).tolist()
+        for place in range(len(row)):
+            end = place == len(row) - 1
+            expected.append((y[place * config.lanes :][: config.lanes], int(end), int(end and cut)))
+    found = golden(config, beats)
+    assert [(one["y"].tolist(), int(one["last"]), int(one["cut"])) for one in found] == expected
+    assert {1, min(2, config.row_beats), config.row_beats} <= lengths
+    assert found["cut"].any()
+    # A row that is not complete gives nothing yet.
+    unfinished = beats[: np.flatnonzero(beats["last"] == 0)[0] + 1]
+    if config.row_beats > 1:
+        assert len(golden(config, unfinished)) == len(unfinished) - 1
+
+
+def test_latency_grows_with_the_row():
+    config = ShiftmaxConfig(lanes=1)
+    for length in (1, 2, 16):
+        beats = config.i.zeros(length)
+        beats["last"][-1] = 1
+        assert shiftmax_latency(config, beats) == config.latency + length - 1

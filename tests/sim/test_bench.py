@@ -32,6 +32,7 @@ SIZES = {
     "dfp-array": {"rows": 2, "cols": 2, "width": 6, "max_k": 30},
     "cast": {"rounding": "stochastic", "overflow": "sat-sym"},
     "k-hot": {"a_width": 4},
+    "shiftmax": {"lanes": 3, "row_beats": 4, "octave": 10},
     "requantise": {"lanes": 2, "table_beats": 3, "residual": True, "multiplier_bits": 12, "source_width": 16},
 }
 

@@ -1,0 +1,77 @@
+"""Parts of units of rows: where rows end in a stream, and one value of a row's elements."""
+
+from amaranth.hdl import Cat, Mux, Signal
+
+__all__ = ["RowCounter", "RowValue"]
+
+
+class RowCounter:
+    """Where rows end: at ``last``, and after the longest row without it.
+
+    Parameters
+    ----------
+    m : :class:`amaranth.hdl.Module`
+    config : :class:`~carrysave.models.row_unit.RowUnitConfig`
+    last : 1-bit value
+    accepted : 1-bit value
+        A beat of data is taken.
+
+    Members
+    -------
+    place : value
+        Of the beat in its row.
+    ending, cut : 1-bit value
+        The beat ends its row; it does without ``last``.
+    """
+
+    def __init__(self, m, config, *, last, accepted):
+        self.place = Signal(range(max(config.row_beats, 2)), name="place")
+        self.ending, self.cut = Signal(name="ending"), Signal(name="cut")
+        m.d.comb += [self.cut.eq(~last & (self.place == config.row_beats - 1)), self.ending.eq(last | self.cut)]
+        with m.If(accepted):
+            m.d.sync += self.place.eq(Mux(self.ending, 0, self.place + 1))
+
+
+class RowValue:
+    """One value of all elements of a row, by a tree over a beat's and a register over the beats; never waits.
+
+    Parameters
+    ----------
+    m : :class:`amaranth.hdl.Module`
+    words : list of values
+        A beat's, one a lane.
+    valid, ends : 1-bit value
+        There is a beat; it ends its row.
+    pair : callable
+        From two values the value of both.
+    limited : callable, optional
+        From a value of a beat, and from one of a register and a beat, to what the register keeps.
+    name : :class:`str`
+        Prefix of signals.
+
+    Members
+    -------
+    value : value
+        Of a row, ``ceil(log2(lanes)) + 1`` cycles after its last beat; for one cycle.
+    valid : 1-bit value
+        It is there.
+    """
+
+    def __init__(self, m, words, *, valid, ends, pair, name, limited=lambda value: value):
+        def held(value, what, *, reset=False):
+            register = Signal(value.shape(), name=f"{name}_{what}", reset_less=not reset)
+            m.d.sync += register.eq(value)
+            return register
+
+        flow, level = Cat(valid, valid & ends), 0
+        while len(words) > 1:
+            words = [pair(*words[n : n + 2]) if n + 1 < len(words) else words[n] for n in range(0, len(words), 2)]
+            words = [held(word, f"{level}_{n}") for n, word in enumerate(words)]
+            flow, level = held(flow, f"flow{level}", reset=True), level + 1
+        (word,) = words
+        alone = limited(word)
+        self.value = Signal(alone.shape(), name=f"{name}_of_row", reset_less=True)
+        first = Signal(name=f"{name}_first", init=1)
+        self.valid = held(flow[1], "ended", reset=True)
+        with m.If(flow[0]):
+            m.d.sync += [first.eq(flow[1]), self.value.eq(Mux(first, alone, limited(pair(self.value, word))))]

@@ -1,0 +1,120 @@
+"""Design ``shiftmax``: a row waits until its maximum is known, its exponentials until their sum is, then they are multiplied."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import fifo
+
+from ..models.shift_exp import SUM_LIMIT
+from .dfp_stream import Rows
+from .divider import Division
+from .float_parts import named
+from .row_parts import RowCounter, RowValue
+from .shift_exp import place_shift_exp_lane
+from .stream_unit import StreamUnit
+
+__all__ = ["Shiftmax"]
+
+
+def _larger(a, b):
+    return Mux(a > b, a, b)
+
+
+def _limited(total):
+    """A sum of exponentials, clamped."""
+    return Mux(total > SUM_LIMIT, SUM_LIMIT, total)[: SUM_LIMIT.bit_length()]
+
+
+class Shiftmax(StreamUnit):
+    """Shiftmax, rows of all lengths.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.shiftmax_unit.ShiftmaxConfig`
+
+    Members
+    -------
+    i, o
+        As in :class:`~carrysave.hdl.stream_unit.StreamUnit`.
+
+    Implementation notes
+    --------------------
+    ::
+
+        i --> buffer -----> - --> ShiftExp --> buffer -----> x --> shift --> o
+          \\-> maximum --^               \\-> sum --> division --^
+
+    Each buffer of beats holds a longest row and what comes until the first beat of it is taken, so that no row can fill it
+    without its end. Beside it is one of values of rows, as deep: a row has a beat there. Trees, sums and divisions therefore
+    never wait. With a pipelined divider a beat a cycle goes through for ever, of rows of any length.
+    """
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        values = [self.i.p.x[n] for n in range(config.lanes)]
+        accepted = named(m, "accepted", self.i.valid & self.i.ready)
+        counter = RowCounter(m, config, last=self.i.p.last, accepted=accepted)
+        depth = config.row_beats + config.maximum_cycles + 1
+        m.submodules.elements = elements = fifo.SyncFIFO(width=config.lanes * config.width + 2, depth=depth)
+        m.submodules.maxima = maxima = fifo.SyncFIFO(width=config.width, depth=depth)
+        maximum = RowValue(m, values, valid=accepted, ends=counter.ending, pair=_larger, name="maximum")
+        m.d.comb += [
+            elements.w_data.eq(Cat(*values, counter.ending, counter.cut)),
+            elements.w_en.eq(accepted),
+            self.i.ready.eq(elements.w_rdy),
+            maxima.w_data.eq(maximum.value),
+            maxima.w_en.eq(maximum.valid),
+        ]
+
+        depth = config.row_beats + config.factor_cycles + 1
+        m.submodules.exponentials = buffer = fifo.SyncFIFO(width=config.lanes * config.value_width + 2, depth=depth)
+        rows = Rows(m, 1 + config.exponential_cycles, valid=maxima.r_rdy, ready=buffer.w_rdy)
+        m.d.comb += [
+            elements.r_en.eq(maxima.r_rdy & rows.advance[0]),
+            maxima.r_en.eq(elements.r_en & elements.r_data[-2]),
+        ]
+        beat, highest = rows.register(0, elements.r_data, "beat"), rows.register(0, maxima.r_data, "highest")
+        ends = beat[-2:]
+        lanes = []
+        for n in range(config.lanes):
+            m.submodules[f"lane_{n}"] = lane = place_shift_exp_lane(config)
+            m.d.comb += [
+                lane.x.eq(beat[config.width * n :][: config.width]),
+                lane.maximum.eq(highest),
+                lane.advance.eq(Cat(rows.advance[1:])),
+            ]
+            lanes.append(lane.e)
+        for row in range(1, len(rows.advance)):
+            ends = rows.register(row, ends, "ends")
+        made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
+        m.d.comb += [buffer.w_data.eq(Cat(*lanes, ends)), buffer.w_en.eq(made)]
+
+        total = RowValue(m, lanes, valid=made, ends=ends[0], pair=lambda a, b: a + b, limited=_limited, name="total")
+        m.submodules.division = division = Division(
+            style=config.divider,
+            dividend=SUM_LIMIT,
+            lanes=1,
+            divisor_width=len(total.value),
+            quotient_width=config.factor_width,
+            depth=depth,
+        )
+        m.d.comb += [division.divisors.eq(total.value), division.valid.eq(total.valid)]
+
+        rows = Rows(m, 3, valid=division.r_rdy, ready=self.o.ready)
+        m.d.comb += [
+            buffer.r_en.eq(division.r_rdy & rows.advance[0]),
+            division.r_en.eq(buffer.r_en & buffer.r_data[-2]),
+            self.o.valid.eq(rows.valid[-1]),
+        ]
+        exponentials = rows.register(0, buffer.r_data, "exponentials")
+        factor, ends = rows.register(0, division.quotients, "factor"), exponentials[-2:]
+        for row in (1, 2):
+            ends = rows.register(row, ends, "ends_out")
+        for n in range(config.lanes):
+            product = named(m, f"product{n}", exponentials[config.value_width * n :][: config.value_width] * factor)
+            product = rows.register(1, product, f"product{n}")[config.dropped :]
+            result = Signal(config.result_width, name=f"result{n}")
+            largest = (1 << config.result_width) - 1
+            m.d.comb += result.eq(Mux(product > largest, largest, product))
+            m.d.comb += self.o.p.y[n].eq(rows.register(2, result, f"result{n}"))
+        m.d.comb += [self.o.p.last.eq(ends[0]), self.o.p.cut.eq(ends[1])]
+        return m
