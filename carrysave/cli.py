@@ -138,6 +138,18 @@ def _arguments():
         "-p", dest="pairs", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="replay: its parameters"
     )
     command.add_argument("--simulator", metavar="verilator|icarus", default="verilator", help="default: verilator")
+    command = add(
+        "formats", "fixed-point formats for your tensors: width and binary point under an error budget", parent=common
+    )
+    command.add_argument("tensors", type=Path, metavar="IN.npz", help="arrays of real numbers")
+    command.add_argument(
+        "--budget", type=float, required=True, metavar="SHARE", help="largest rms error, as a share of the values' rms"
+    )
+    command.add_argument("--max-width", type=int, default=16, metavar="BITS", help="widest format tried (default: 16)")
+    command.add_argument("--rounding", default="rnd", metavar="MODE", help="as of ap_fixed, such as trn (default: rnd)")
+    command.add_argument(
+        "-o", dest="picture", type=Path, metavar="FILE.svg", help="default: formats.svg in the build folder"
+    )
     add("demo", "the digits network through systolic arrays: results, silicon figures, bitstream", parent=common)
     command = add("bench", "benchmarks of docs/benchmarks.md", parent=common)
     command.add_argument("-o", dest="output", type=Path, default=Path("docs/benchmarks.md"))

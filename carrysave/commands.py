@@ -320,6 +320,16 @@ def _train(args):
     return {**result, "picture": path}, f"{train.training_text(result)}\n\n{path}"
 
 
+def _formats(args):
+    from . import formats
+
+    if args.picture and args.picture.suffix != ".svg":
+        raise ConfigError(f"output must end in .svg, not {str(args.picture)!r}")
+    result = formats.search_file(args.tensors, budget=args.budget, max_width=args.max_width, rounding=args.rounding)
+    path = api.write_whole(args.picture or Path(args.build) / "formats.svg", formats.formats_svg(result))
+    return {**result, "picture": path}, f"{formats.formats_text(result)}\n\n{path}"
+
+
 def _bench(args):
     from .bench import bench, write_markdown
     from .sim.store import Store
@@ -362,6 +372,7 @@ COMMANDS = {
     "fpga": _fpga,
     "compare": _compare,
     "train": _train,
+    "formats": _formats,
     "demo": _demo,
     "bench": _bench,
     "verify": _verify,
