@@ -286,6 +286,16 @@ _ARRAYS = {
         ),
         {"lanes": 2, "row_beats": 3},
     ),
+    "shift-gelu": (
+        (
+            {},
+            {"lanes": 1, "row_beats": 1, "octave": 1},
+            {"lanes": 3, "row_beats": 5, "width": 5, "octave": 3, "fraction_bits": 8},
+            {"lanes": 2, "row_beats": 64, "width": 16, "octave": 128, "sigmoid_width": 16},
+        ),
+        ({}, {"divider": "pipelined"}, {"halving": "shift", "divider": "pipelined"}),
+        {"lanes": 1, "row_beats": 3, "octave": 64},
+    ),
 }
 
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
@@ -328,6 +338,7 @@ _BULK = {
     ),
     "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
     "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "rounding": "half-up", "width": 16}),
+    "shift-gelu": ({"divider": "pipelined"}, {"divider": "pipelined", "octave": 256, "row_beats": 3}),
     "shiftmax": ({"divider": "pipelined"}, {"octave": 10, "output_width": 16, "row_beats": 3, "lanes": 8}),
 }
 

@@ -32,6 +32,7 @@ from ..models.lmul import LMulConfig, lmul_golden
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
 from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
 from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
+from ..models.shift_gelu_unit import ShiftGELUConfig, shift_gelu_golden, shift_gelu_stimulus
 from ..models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
 from ..models.stationary import SystolicWSConfig, TreeConfig, stationary_golden, stationary_stimulus
 from ..models.systolic import SystolicConfig
@@ -51,6 +52,7 @@ from .laconic import LaconicArray
 from .lmul import LMul
 from .mac import MAC, OPT1
 from .requantise import Requantise
+from .shift_gelu import ShiftGELU
 from .shiftmax import Shiftmax
 from .systolic import SystolicArray
 from .tree import MultiplierTree
@@ -439,6 +441,21 @@ DESIGNS = {
                 *_ROW_LIMITS,
                 "`latency` is that of a row of one beat; each further beat adds a cycle",
                 "an iterative divider begins a row every `factor_width` cycles",
+            ),
+        ),
+        Design(
+            title="integer functions: ShiftGELU, x sigmoid(1.702 x) of rows, by shifts and a division an element",
+            config=ShiftGELUConfig,
+            component=ShiftGELU,
+            golden=shift_gelu_golden,
+            stimulus=shift_gelu_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            pe=lambda config: "shift_exp_lane",
+            source=f"{_IVIT}, section 3.4",
+            limits=(
+                *_ROW_LIMITS,
+                "a row's maximum counts as 0 if it is negative; the published function is the model's, `reference=True`",
+                "an iterative divider takes a beat every `factor_width` cycles",
             ),
         ),
     )

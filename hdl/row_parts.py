@@ -1,8 +1,16 @@
-"""Parts of units of rows: where rows end in a stream, and one value of a row's elements."""
+"""Parts of units of rows: where rows end in a stream, one value of a row's elements, rows that wait for it."""
 
-from amaranth.hdl import Cat, Mux, Signal
+from amaranth.hdl import Cat, Mux, Signal, signed
+from amaranth.lib import fifo
 
-__all__ = ["RowCounter", "RowValue"]
+from ..models.shift_exp import SUM_LIMIT
+
+__all__ = ["MaximumBuffer", "RowCounter", "RowValue", "clamped_sum"]
+
+
+def clamped_sum(total):
+    """A sum of exponentials, clamped."""
+    return Mux(total > SUM_LIMIT, SUM_LIMIT, total)[: SUM_LIMIT.bit_length()]
 
 
 class RowCounter:
@@ -75,3 +83,60 @@ class RowValue:
         self.valid = held(flow[1], "ended", reset=True)
         with m.If(flow[0]):
             m.d.sync += [first.eq(flow[1]), self.value.eq(Mux(first, alone, limited(pair(self.value, word))))]
+
+
+class MaximumBuffer:
+    """Rows wait here until their maximum is known.
+
+    Parameters
+    ----------
+    m : :class:`amaranth.hdl.Module`
+    config : :class:`~carrysave.models.row_unit.RowUnitConfig`
+        With ``maximum_cycles``.
+    i : stream
+        Of ``x`` and ``last``.
+    at_least : :class:`int`, optional
+        The maximum is no less.
+
+    Members
+    -------
+    r_rdy, r_en : ``Signal()``
+        There is a beat; it is taken, if there is one.
+    beat : value
+        Elements, lane 0 lowest, whether it ends its row, and whether that was cut.
+    maximum : value
+        Of the beat's row, signed.
+
+    Implementation notes
+    --------------------
+    The buffer of beats holds a longest row and what comes until the first beat of it is taken, so that no row can fill it without
+    its end. Beside it is one of maxima, as deep: a row has a beat there.
+    """
+
+    def __init__(self, m, config, i, *, at_least=None):
+        values = [i.p.x[n] for n in range(config.lanes)]
+        accepted = Signal(name="accepted")
+        counter = RowCounter(m, config, last=i.p.last, accepted=accepted)
+        depth = config.row_beats + config.maximum_cycles + 1
+        m.submodules.elements = elements = fifo.SyncFIFO(width=config.lanes * config.width + 2, depth=depth)
+        m.submodules.maxima = maxima = fifo.SyncFIFO(width=config.width, depth=depth)
+        value = RowValue(m, values, valid=accepted, ends=counter.ending, pair=_larger, name="maximum")
+        largest = value.value if at_least is None else _larger(value.value, at_least)
+        self.r_rdy, self.r_en = Signal(name="row_known"), Signal(name="row_taken")
+        self.beat, self.maximum = elements.r_data, Signal(signed(config.width), name="maximum_known")
+        m.d.comb += [
+            accepted.eq(i.valid & i.ready),
+            i.ready.eq(elements.w_rdy),
+            elements.w_data.eq(Cat(*values, counter.ending, counter.cut)),
+            elements.w_en.eq(accepted),
+            maxima.w_data.eq(largest),
+            maxima.w_en.eq(value.valid),
+            self.r_rdy.eq(maxima.r_rdy),
+            self.maximum.eq(maxima.r_data),
+            elements.r_en.eq(self.r_rdy & self.r_en),
+            maxima.r_en.eq(elements.r_en & elements.r_data[-2]),
+        ]
+
+
+def _larger(a, b):
+    return Mux(a > b, a, b)

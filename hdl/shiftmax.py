@@ -7,20 +7,11 @@ from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
 from .divider import Division
 from .float_parts import named
-from .row_parts import RowCounter, RowValue
+from .row_parts import MaximumBuffer, RowValue, clamped_sum
 from .shift_exp import place_shift_exp_lane
 from .stream_unit import StreamUnit
 
 __all__ = ["Shiftmax"]
-
-
-def _larger(a, b):
-    return Mux(a > b, a, b)
-
-
-def _limited(total):
-    """A sum of exponentials, clamped."""
-    return Mux(total > SUM_LIMIT, SUM_LIMIT, total)[: SUM_LIMIT.bit_length()]
 
 
 class Shiftmax(StreamUnit):
@@ -50,29 +41,13 @@ class Shiftmax(StreamUnit):
     def elaborate(self, platform):
         m = Module()
         config = self.config
-        values = [self.i.p.x[n] for n in range(config.lanes)]
-        accepted = named(m, "accepted", self.i.valid & self.i.ready)
-        counter = RowCounter(m, config, last=self.i.p.last, accepted=accepted)
-        depth = config.row_beats + config.maximum_cycles + 1
-        m.submodules.elements = elements = fifo.SyncFIFO(width=config.lanes * config.width + 2, depth=depth)
-        m.submodules.maxima = maxima = fifo.SyncFIFO(width=config.width, depth=depth)
-        maximum = RowValue(m, values, valid=accepted, ends=counter.ending, pair=_larger, name="maximum")
-        m.d.comb += [
-            elements.w_data.eq(Cat(*values, counter.ending, counter.cut)),
-            elements.w_en.eq(accepted),
-            self.i.ready.eq(elements.w_rdy),
-            maxima.w_data.eq(maximum.value),
-            maxima.w_en.eq(maximum.valid),
-        ]
+        source = MaximumBuffer(m, config, self.i)
 
         depth = config.row_beats + config.factor_cycles + 1
         m.submodules.exponentials = buffer = fifo.SyncFIFO(width=config.lanes * config.value_width + 2, depth=depth)
-        rows = Rows(m, 1 + config.exponential_cycles, valid=maxima.r_rdy, ready=buffer.w_rdy)
-        m.d.comb += [
-            elements.r_en.eq(maxima.r_rdy & rows.advance[0]),
-            maxima.r_en.eq(elements.r_en & elements.r_data[-2]),
-        ]
-        beat, highest = rows.register(0, elements.r_data, "beat"), rows.register(0, maxima.r_data, "highest")
+        rows = Rows(m, 1 + config.exponential_cycles, valid=source.r_rdy, ready=buffer.w_rdy)
+        m.d.comb += source.r_en.eq(rows.advance[0])
+        beat, highest = rows.register(0, source.beat, "beat"), rows.register(0, source.maximum, "highest")
         ends = beat[-2:]
         lanes = []
         for n in range(config.lanes):
@@ -88,7 +63,7 @@ class Shiftmax(StreamUnit):
         made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
         m.d.comb += [buffer.w_data.eq(Cat(*lanes, ends)), buffer.w_en.eq(made)]
 
-        total = RowValue(m, lanes, valid=made, ends=ends[0], pair=lambda a, b: a + b, limited=_limited, name="total")
+        total = RowValue(m, lanes, valid=made, ends=ends[0], pair=lambda a, b: a + b, limited=clamped_sum, name="total")
         m.submodules.division = division = Division(
             style=config.divider,
             dividend=SUM_LIMIT,

@@ -117,10 +117,10 @@ def layer_norm_errors(deviations=(1, 2, 4, 8, 16, 32), *, length=384, reference=
     list of :class:`FunctionError`
     """
     rng, found = np.random.default_rng(_SEED), []
-    config = LayerNormArithmetic(max_length=length, reference=reference)
+    config = LayerNormArithmetic(max_length=length)
     for deviation in deviations:
         rows = np.clip(np.rint(rng.normal(0, deviation, (_ROWS, length))), -128, 127).astype(np.int64)
-        values = layer_norm(config, rows) * layer_norm_scale(length)
+        values = layer_norm(config, rows, reference=reference) * layer_norm_scale(length)
         real = (rows - rows.mean(axis=1, keepdims=True)) / rows.std(axis=1, keepdims=True)
         found.append(_error("layer-norm", deviation, values, real))
     return found

@@ -43,9 +43,6 @@ class LayerNormArithmetic(Config):
     width: int = parameter(8, "bits of an element, two's complement", legal=(2, 16))
     bias_width: int = parameter(32, "bits of a bias, two's complement", legal=(2, 40))
     max_length: int = parameter(1024, "elements of the longest row", legal=(1, 1 << 16))
-    reference: bool = parameter(
-        False, "whether the square root is ten of Newton's steps, as in the published one, or exact"
-    )
 
     @property
     def sum_width(self):
@@ -75,9 +72,8 @@ class LayerNormArithmetic(Config):
 
     @property
     def root_width(self):
-        """Bits of its square root. What ten steps make of a larger variance is not less."""
-        root = newton_sqrt(self.largest_variance) if self.reference else integer_sqrt(self.largest_variance)
-        return int(root).bit_length()
+        """Bits of its square root, which is taken for 1 if it is 0."""
+        return max(math.isqrt(self.largest_variance), 1).bit_length()
 
     @property
     def normal_width(self):
@@ -210,7 +206,7 @@ def fold_bias(weight, bias, *, length, bias_width=32):
     return folded.astype(np.int64)
 
 
-def layer_norm(config, rows, bias=0):
+def layer_norm(config, rows, bias=0, *, reference=False):
     """I-LayerNorm of rows.
 
     Parameters
@@ -220,6 +216,8 @@ def layer_norm(config, rows, bias=0):
         A row along the last axis.
     bias : array of integers
         One for each element of a row, or one for all; see :func:`fold_bias`.
+    reference : :class:`bool`
+        The square root is ten of Newton's steps, as in the published function, not exact.
 
     Returns
     -------
@@ -239,7 +237,7 @@ def layer_norm(config, rows, bias=0):
     bias = rows_of_integers(np.atleast_1d(bias), config.bias_width)
     y = rows - rounded_mean(rows.sum(axis=-1, keepdims=True), length)
     variance = (y * y).sum(axis=-1, keepdims=True)
-    root = newton_sqrt(variance) if config.reference else np.maximum(integer_sqrt(variance), 1)
+    root = newton_sqrt(variance) if reference else np.maximum(integer_sqrt(variance), 1)
     return ((y * (SUM_LIMIT // root)) >> 1) + bias
 
 

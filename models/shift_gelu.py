@@ -39,9 +39,6 @@ class ShiftGELUArithmetic(ShiftExpConfig):
     )
     fraction_bits: int = parameter(23, "octaves below which the exponential stays where it is, n", legal=(1, 23))
     sigmoid_width: int = parameter(8, "bits of a sigmoid, b, whose unit is 2^-(b-1)", legal=(8, 16))
-    reference: bool = parameter(
-        False, "whether the row's maximum counts even where it is negative, as in the published one, or 0 does instead"
-    )
 
     @property
     def dropped(self):
@@ -76,7 +73,7 @@ class ShiftGELUArithmetic(ShiftExpConfig):
         return width_of_range(-half * self.largest_sigmoid, (half - 1) * self.largest_sigmoid)
 
 
-def shift_gelu(config, rows):
+def shift_gelu(config, rows, *, reference=False):
     """ShiftGELU of rows.
 
     Parameters
@@ -84,6 +81,8 @@ def shift_gelu(config, rows):
     config : :class:`ShiftGELUArithmetic`
     rows : array of integers
         A row along the last axis.
+    reference : :class:`bool`
+        A negative maximum counts, too, as in the published function; else 0 does in its place.
 
     Returns
     -------
@@ -97,9 +96,9 @@ def shift_gelu(config, rows):
     """
     rows = rows_of_integers(rows, config.width)
     highest = rows.max(axis=-1, keepdims=True)
-    if not config.reference:
+    if not reference:
         highest = np.maximum(highest, 0)
     e = shift_exp(config, rows - highest)
-    of_maximum = shift_exp(config, -highest, reference=config.reference)
+    of_maximum = shift_exp(config, -highest, reference=reference)
     factor = SUM_LIMIT // np.minimum(e + of_maximum, SUM_LIMIT)
     return rows * ((e * factor) >> config.dropped)

@@ -13,6 +13,7 @@ from carrysave.models.requantise import ROUNDINGS
 from carrysave.models.requantise_unit import RequantiseConfig
 from carrysave.models.row_unit import row_lengths
 from carrysave.models.shift_exp import HALVINGS, ShiftExpConfig, octave, shift_exp
+from carrysave.models.shift_gelu_unit import ShiftGELUConfig
 from carrysave.models.shiftmax_unit import ShiftmaxConfig
 
 REQUANTISERS = [
@@ -29,6 +30,9 @@ ROWS = [
     ShiftmaxConfig(lanes=1, row_beats=1, octave=1 << 17, reference=True),
     ShiftmaxConfig(lanes=1, row_beats=4, octave=1 << 17),
     ShiftmaxConfig(lanes=2, row_beats=3, width=16, octave=33, output_width=12),
+    ShiftGELUConfig(),
+    ShiftGELUConfig(divider="pipelined", lanes=3, row_beats=5, sigmoid_width=16, width=6, octave=128),
+    ShiftGELUConfig(lanes=1, row_beats=1, octave=1, halving="shift"),
 ]
 
 
@@ -88,10 +92,12 @@ def test_rows(run, config):
     beats, expected = stimulus(config, 120)
     _, taken_o = run(config, beats, expected)
     length = int(row_lengths(config, beats["last"])[0])
-    assert taken_o[0] == length - 1 + design(config.design).latency_of_beats(config, beats[:length])
+    latency_of_beats = design(config.design).latency_of_beats
+    latency = latency_of_beats(config, beats[:length]) if latency_of_beats else config.latency
+    assert taken_o[0] == length - 1 + latency
 
 
-@pytest.mark.parametrize("config", ROWS[:3], ids=lambda config: config.canonical())
+@pytest.mark.parametrize("config", [*ROWS[:3], *ROWS[6:8]], ids=lambda config: config.canonical())
 @pytest.mark.parametrize("shares", [(0.0, 0.7), (0.6, 0.0), (0.5, 0.5)])
 def test_rows_wait(run, config, shares):
     rng = random.Random(5)
@@ -99,10 +105,11 @@ def test_rows_wait(run, config, shares):
     run(config, *stimulus(config, 80, seed=2), i_pause=i_pause, o_pause=o_pause)
 
 
+@pytest.mark.parametrize("kind", [ShiftmaxConfig, ShiftGELUConfig])
 @pytest.mark.parametrize("length", [1, 2, 4, 5])
-def test_rows_of_one_length_sustain_a_beat_a_cycle(run, length):
+def test_rows_of_one_length_sustain_a_beat_a_cycle(run, kind, length):
     """Also beyond the longest, 4; and while the output is blocked nothing is lost and nothing stops for good."""
-    config = ShiftmaxConfig(lanes=2, row_beats=4, divider="pipelined")
+    config = kind(lanes=2, row_beats=4, divider="pipelined")
     beats, _ = stimulus(config, 60)
     beats["last"] = np.arange(60) % length == length - 1
     expected = design(config.design).golden(config, beats)
@@ -156,3 +163,13 @@ def test_dividers(clocked, kind):
     clocked(divider, bench)
     assert found == [divmod(a, b) for a, b in pairs]
     assert begun[-1] == (len(pairs) - 1) * (5 if kind is IterativeDivider else 1)
+
+
+def test_iterative_dividers_work_without_a_pause(run):
+    """A row, or a beat, for every so many cycles as a quotient has bits."""
+    for config, length in ((ShiftmaxConfig(lanes=1, row_beats=2), 1), (ShiftGELUConfig(lanes=1, row_beats=2), 2)):
+        beats = config.i.zeros(20)
+        beats["x"][:, 0] = np.arange(20)
+        beats["last"] = np.arange(20) % length == length - 1
+        _, taken_o = run(config, beats, design(config.design).golden(config, beats))
+        assert np.diff(taken_o).tolist() == [config.factor_width] * 19

@@ -121,10 +121,10 @@ def test_shift_gelu(reference, b):
     for scale in (*SCALES, 2.0**-14):
         x0 = math.floor(-1 / (1.702 * scale))
         assert gelu_octave(scale) == -x0
-        config = ShiftGELUArithmetic(octave=-x0, sigmoid_width=b, reference=reference)
+        config = ShiftGELUArithmetic(octave=-x0, sigmoid_width=b)
         rows = [range(-128, 128), range(-128, 0), [-128] * 2, [-1, -128], [127, -128], *rng.integers(-128, 128, (5, 9))]
         for row in map(list, rows):
-            found = shift_gelu(config, row)
+            found = shift_gelu(config, row, reference=reference)
             assert found.tolist() == naive_gelu([int(x) for x in row], x0, b, reference=reference)
             assert -(1 << config.result_width - 1) <= found.min() <= found.max() < 1 << config.result_width - 1
 
@@ -132,7 +132,7 @@ def test_shift_gelu(reference, b):
 def test_shift_gelus_maximum_where_all_is_negative():
     config = {"octave": gelu_octave(2.0**-4)}
     row = [-3, -100]
-    ours, published = (shift_gelu(ShiftGELUArithmetic(**config, reference=one), row).tolist() for one in (False, True))
+    ours, published = (shift_gelu(ShiftGELUArithmetic(**config), row, reference=one).tolist() for one in (False, True))
     assert ours == shift_gelu(ShiftGELUArithmetic(**config), [*row, 0]).tolist()[:2]
     assert ours != published
 
@@ -161,20 +161,20 @@ def test_shift_gelus_widths_are_reached(width):
 def test_layer_norm(reference):
     rng = np.random.default_rng(3)
     for length in (1, 2, 3, 16, 64, 384):
-        config = LayerNormArithmetic(max_length=length, reference=reference, bias_width=20)
+        config = LayerNormArithmetic(max_length=length, bias_width=20)
         bias = rng.integers(-(1 << 19), 1 << 19, length)
         rows = [rng.integers(-spread - 1, spread + 1, length) for spread in (0, 1, 3, 20, 127)]
         extremes = np.resize([-128, 127], length)
         for row in (*rows, extremes, np.sort(extremes), np.full(length, 127), np.full(length, -128)):
-            found = layer_norm(config, row, bias)
+            found = layer_norm(config, row, bias, reference=reference)
             assert found.tolist() == naive_layer_norm(row.tolist(), bias.tolist(), reference=reference)
             assert -(1 << config.result_width - 1) <= found.min() <= found.max() < 1 << config.result_width - 1
 
 
 @pytest.mark.parametrize("reference", [False, True])
 def test_equal_elements_give_the_bias(reference):
-    config = LayerNormArithmetic(reference=reference)
-    assert layer_norm(config, [7, 7, 7], [1, -2, 3]).tolist() == [1, -2, 3]
+    config = LayerNormArithmetic()
+    assert layer_norm(config, [7, 7, 7], [1, -2, 3], reference=reference).tolist() == [1, -2, 3]
 
 
 @pytest.mark.parametrize("width", [2, 3])

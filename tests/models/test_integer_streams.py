@@ -9,6 +9,8 @@ import pytest
 from carrysave.models.errors import ConfigError
 from carrysave.models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
 from carrysave.models.row import row_places
+from carrysave.models.shift_gelu import shift_gelu
+from carrysave.models.shift_gelu_unit import ShiftGELUConfig, shift_gelu_golden, shift_gelu_stimulus
 from carrysave.models.shiftmax import shiftmax
 from carrysave.models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
 from carrysave.sim.coverage import coverage, holes
@@ -83,6 +85,7 @@ ROW_UNITS = [
     (ShiftmaxConfig(), shiftmax_golden, shiftmax_stimulus, shiftmax),
     (ShiftmaxConfig(lanes=3, row_beats=5, width=5, octave=3), shiftmax_golden, shiftmax_stimulus, shiftmax),
     (ShiftmaxConfig(lanes=1, row_beats=1), shiftmax_golden, shiftmax_stimulus, shiftmax),
+    (ShiftGELUConfig(lanes=2), shift_gelu_golden, shift_gelu_stimulus, shift_gelu),
 ]
 
 

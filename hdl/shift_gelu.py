@@ -1,0 +1,99 @@
+"""Design ``shift-gelu``: a row waits until its maximum is known, then each element is exponentiated, divided, multiplied."""
+
+from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.lib import fifo
+
+from ..models.shift_exp import SUM_LIMIT
+from .dfp_stream import Rows
+from .divider import Division
+from .float_parts import named
+from .row_parts import MaximumBuffer, clamped_sum
+from .shift_exp import place_shift_exp_lane
+from .stream_unit import StreamUnit
+
+__all__ = ["ShiftGELU"]
+
+
+class ShiftGELU(StreamUnit):
+    """ShiftGELU, rows of all lengths.
+
+    Parameters
+    ----------
+    config : :class:`~carrysave.models.shift_gelu_unit.ShiftGELUConfig`
+
+    Members
+    -------
+    i, o
+        As in :class:`~carrysave.hdl.stream_unit.StreamUnit`.
+
+    Implementation notes
+    --------------------
+    ::
+
+        i --> buffer --> x - maximum --> ShiftExp -----------------> buffer --> x --> shift --> x --> o
+          \\-> maximum --^   - maximum --> ShiftExp -> + --> division --^
+
+    The first buffer holds a longest row, see :class:`~carrysave.hdl.row_parts.MaximumBuffer`. Each element has a division of its
+    own; the second buffer holds what comes while one goes on, or as many as are on their way.
+    """
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self.config
+        width, value_width = config.width, config.value_width
+        source = MaximumBuffer(m, config, self.i, at_least=0)
+
+        rows = 1 + config.exponential_cycles
+        depth = config.factor_cycles + 1 if config.divider == "pipelined" else 2
+        lane_width = width + value_width
+        m.submodules.exponentials = buffer = fifo.SyncFIFO(width=config.lanes * lane_width + 2, depth=depth)
+        rows = Rows(m, rows, valid=source.r_rdy, ready=buffer.w_rdy)
+        m.d.comb += source.r_en.eq(rows.advance[0])
+        beat, highest = rows.register(0, source.beat, "beat"), rows.register(0, source.maximum, "highest")
+        x = [beat[width * n :][:width] for n in range(config.lanes)]
+        lanes = []
+        for n, element in enumerate([*x, Const(0, signed(width))]):
+            m.submodules[f"lane_{n}"] = lane = place_shift_exp_lane(config)
+            m.d.comb += [lane.x.eq(element), lane.maximum.eq(highest), lane.advance.eq(Cat(rows.advance[1:]))]
+            lanes.append(lane.e)
+        *lanes, of_maximum = lanes
+        for row in range(1, len(rows.advance)):
+            beat = rows.register(row, beat, "beat")
+        made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
+        kept = [Cat(beat[width * n :][:width], e) for n, e in enumerate(lanes)]
+        m.d.comb += [buffer.w_data.eq(Cat(*kept, beat[-2:])), buffer.w_en.eq(made)]
+
+        sums = Signal(config.lanes * SUM_LIMIT.bit_length(), reset_less=True)
+        summed = Signal()
+        m.d.sync += [sums.eq(Cat(clamped_sum(e + of_maximum) for e in lanes)), summed.eq(made)]
+        m.submodules.division = division = Division(
+            style=config.divider,
+            dividend=SUM_LIMIT,
+            lanes=config.lanes,
+            divisor_width=SUM_LIMIT.bit_length(),
+            quotient_width=config.factor_width,
+            depth=depth,
+        )
+        m.d.comb += [division.divisors.eq(sums), division.valid.eq(summed)]
+
+        rows = Rows(m, 4, valid=division.r_rdy, ready=self.o.ready)
+        m.d.comb += [
+            buffer.r_en.eq(division.r_rdy & rows.advance[0]),
+            division.r_en.eq(buffer.r_en),
+            self.o.valid.eq(rows.valid[-1]),
+        ]
+        beat, factors = rows.register(0, buffer.r_data, "made"), rows.register(0, division.quotients, "factors")
+        ends = beat[-2:]
+        for row in (1, 2, 3):
+            ends = rows.register(row, ends, "ends_out")
+        for n in range(config.lanes):
+            word = beat[lane_width * n :][:lane_width]
+            product = named(m, f"product{n}", word[width:] * factors.word_select(n, config.factor_width))
+            product = rows.register(1, product, f"product{n}")
+            element = rows.register(2, rows.register(1, word[:width], f"x{n}"), f"x{n}")
+            sigmoid = rows.register(2, product[config.dropped :][: config.sigmoid_bits], f"sigmoid{n}")
+            result = Signal(signed(config.result_width), name=f"result{n}")
+            m.d.comb += result.eq(element.as_signed() * sigmoid)
+            m.d.comb += self.o.p.y[n].eq(rows.register(3, result, f"result{n}"))
+        m.d.comb += [self.o.p.last.eq(ends[0]), self.o.p.cut.eq(ends[1])]
+        return m
