@@ -5,8 +5,8 @@ from amaranth.lib import fifo
 
 from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
-from .divider import Division
 from .float_parts import named
+from .recurrence import Lockstep, Quotient
 from .row_parts import MaximumBuffer, clamped_sum
 from .shift_exp import place_shift_exp_lane
 from .stream_unit import StreamUnit
@@ -66,29 +66,34 @@ class ShiftGELU(StreamUnit):
         sums = Signal(config.lanes * SUM_LIMIT.bit_length(), reset_less=True)
         summed = Signal()
         m.d.sync += [sums.eq(Cat(clamped_sum(e + of_maximum) for e in lanes)), summed.eq(made)]
-        m.submodules.division = division = Division(
-            style=config.divider,
-            dividend=SUM_LIMIT,
-            lanes=config.lanes,
+        recurrence = Quotient(
+            dividend_width=SUM_LIMIT.bit_length(),
             divisor_width=SUM_LIMIT.bit_length(),
             quotient_width=config.factor_width,
-            depth=depth,
         )
-        m.d.comb += [division.divisors.eq(sums), division.valid.eq(summed)]
-
-        rows = Rows(m, 4, valid=division.r_rdy, ready=self.o.ready)
+        m.submodules.division = division = Lockstep(recurrence, style=config.divider, depth=depth, lanes=config.lanes)
+        m.submodules.factors = factors = fifo.SyncFIFO(width=len(division.quotient), depth=depth)
         m.d.comb += [
-            buffer.r_en.eq(division.r_rdy & rows.advance[0]),
-            division.r_en.eq(buffer.r_en),
+            division.dividend.eq(Const(SUM_LIMIT).replicate(config.lanes)),
+            division.divisor.eq(sums),
+            division.valid.eq(summed),
+            factors.w_data.eq(division.quotient),
+            factors.w_en.eq(division.done),
+        ]
+
+        rows = Rows(m, 4, valid=factors.r_rdy, ready=self.o.ready)
+        m.d.comb += [
+            buffer.r_en.eq(factors.r_rdy & rows.advance[0]),
+            factors.r_en.eq(buffer.r_en),
             self.o.valid.eq(rows.valid[-1]),
         ]
-        beat, factors = rows.register(0, buffer.r_data, "made"), rows.register(0, division.quotients, "factors")
+        beat, factor = rows.register(0, buffer.r_data, "made"), rows.register(0, factors.r_data, "factor")
         ends = beat[-2:]
         for row in (1, 2, 3):
             ends = rows.register(row, ends, "ends_out")
         for n in range(config.lanes):
             word = beat[lane_width * n :][:lane_width]
-            product = named(m, f"product{n}", word[width:] * factors.word_select(n, config.factor_width))
+            product = named(m, f"product{n}", word[width:] * factor.word_select(n, config.factor_width))
             product = rows.register(1, product, f"product{n}")
             element = rows.register(2, rows.register(1, word[:width], f"x{n}"), f"x{n}")
             sigmoid = rows.register(2, product[config.dropped :][: config.sigmoid_bits], f"sigmoid{n}")

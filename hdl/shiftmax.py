@@ -5,8 +5,8 @@ from amaranth.lib import fifo
 
 from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
-from .divider import Division
 from .float_parts import named
+from .recurrence import Lockstep, Quotient
 from .row_parts import MaximumBuffer, RowValue, clamped_sum
 from .shift_exp import place_shift_exp_lane
 from .stream_unit import StreamUnit
@@ -64,24 +64,29 @@ class Shiftmax(StreamUnit):
         m.d.comb += [buffer.w_data.eq(Cat(*lanes, ends)), buffer.w_en.eq(made)]
 
         total = RowValue(m, lanes, valid=made, ends=ends[0], pair=lambda a, b: a + b, limited=clamped_sum, name="total")
-        m.submodules.division = division = Division(
-            style=config.divider,
-            dividend=SUM_LIMIT,
-            lanes=1,
+        recurrence = Quotient(
+            dividend_width=SUM_LIMIT.bit_length(),
             divisor_width=len(total.value),
             quotient_width=config.factor_width,
-            depth=depth,
         )
-        m.d.comb += [division.divisors.eq(total.value), division.valid.eq(total.valid)]
-
-        rows = Rows(m, 3, valid=division.r_rdy, ready=self.o.ready)
+        m.submodules.division = division = Lockstep(recurrence, style=config.divider, depth=depth)
+        m.submodules.factors = factors = fifo.SyncFIFO(width=config.factor_width, depth=depth)
         m.d.comb += [
-            buffer.r_en.eq(division.r_rdy & rows.advance[0]),
-            division.r_en.eq(buffer.r_en & buffer.r_data[-2]),
+            division.dividend.eq(SUM_LIMIT),
+            division.divisor.eq(total.value),
+            division.valid.eq(total.valid),
+            factors.w_data.eq(division.quotient),
+            factors.w_en.eq(division.done),
+        ]
+
+        rows = Rows(m, 3, valid=factors.r_rdy, ready=self.o.ready)
+        m.d.comb += [
+            buffer.r_en.eq(factors.r_rdy & rows.advance[0]),
+            factors.r_en.eq(buffer.r_en & buffer.r_data[-2]),
             self.o.valid.eq(rows.valid[-1]),
         ]
         exponentials = rows.register(0, buffer.r_data, "exponentials")
-        factor, ends = rows.register(0, division.quotients, "factor"), exponentials[-2:]
+        factor, ends = rows.register(0, factors.r_data, "factor"), exponentials[-2:]
         for row in (1, 2):
             ends = rows.register(row, ends, "ends_out")
         for n in range(config.lanes):

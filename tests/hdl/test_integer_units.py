@@ -1,12 +1,13 @@
 """The units of integer functions through their streams: outputs, latency, interval, stalls."""
 
+import math
 import random
 
 import numpy as np
 import pytest
 
 from carrysave.hdl.catalogue import design
-from carrysave.hdl.divider import IterativeDivider, PipelinedDivider
+from carrysave.hdl.recurrence import Iterative, Pipelined, Quotient, Root
 from carrysave.hdl.shift_exp import ShiftExpLane
 from carrysave.models.integer_errors import SCALES
 from carrysave.models.requantise import ROUNDINGS
@@ -138,31 +139,42 @@ def test_exponential_of_every_distance(clocked, scale, halving):
     assert found[config.exponential_cycles - 1 :][:256] == shift_exp(config, -np.arange(256)).tolist()
 
 
-@pytest.mark.parametrize("kind", [IterativeDivider, PipelinedDivider])
-def test_dividers(clocked, kind):
-    """All quotients that fit, one on the heels of the other."""
-    divider = kind(dividend_width=7, divisor_width=4, quotient_width=5)
-    pairs = [(a, b) for b in range(1, 16) for a in range(128) if a // b < 32]
-    found, begun = [], []
+QUOTIENTS = [((a, b), divmod(a, b)) for b in range(1, 16) for a in range(128) if a // b < 32]
+ROOTS = [((value,), (math.isqrt(value),)) for value in range(1 << 10)]
+
+
+@pytest.mark.parametrize("kind", [Iterative, Pipelined])
+@pytest.mark.parametrize(
+    ("recurrence", "cases"),
+    [
+        (Quotient(dividend_width=7, divisor_width=4, quotient_width=5), QUOTIENTS),
+        (Root(root_width=5), ROOTS),
+    ],
+    ids=["quotient", "root"],
+)
+def test_recurrences(clocked, kind, recurrence, cases):
+    """All operands, one on the heels of the other."""
+    unit, found, begun = kind(recurrence), [], []
 
     async def bench(ctx):
         sent = 0
-        for cycle in range(6 * len(pairs)):
-            ctx.set(divider.valid, sent < len(pairs))
-            dividend, divisor = pairs[min(sent, len(pairs) - 1)]
-            ctx.set(divider.dividend, dividend)
-            ctx.set(divider.divisor, divisor)
-            if ctx.get(divider.done):
+        for cycle in range(6 * len(cases)):
+            ctx.set(unit.valid, sent < len(cases))
+            for name, value in zip(recurrence.operands, cases[min(sent, len(cases) - 1)][0], strict=True):
+                ctx.set(getattr(unit, name), value)
+            if ctx.get(unit.done):
                 assert cycle == begun[len(found)] + 5
-                found.append((ctx.get(divider.quotient), ctx.get(divider.rest)))
-            if sent < len(pairs) and ctx.get(divider.ready):
+                found.append(tuple(ctx.get(getattr(unit, name)) for name in recurrence.results))
+            if sent < len(cases) and ctx.get(unit.ready):
                 begun.append(cycle)
                 sent += 1
             await ctx.tick()
+            if len(found) == len(cases):
+                break
 
-    clocked(divider, bench)
-    assert found == [divmod(a, b) for a, b in pairs]
-    assert begun[-1] == (len(pairs) - 1) * (5 if kind is IterativeDivider else 1)
+    clocked(unit, bench)
+    assert found == [results for _, results in cases]
+    assert begun[-1] == (len(cases) - 1) * (5 if kind is Iterative else 1)
 
 
 def test_iterative_dividers_work_without_a_pause(run):
