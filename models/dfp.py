@@ -1,4 +1,4 @@
-"""Dynamic fixed point: tensors of integers that share exponents, and what is done with single tensors.
+"""Dynamic fixed point: tensors of integers that share exponents, and their conversions.
 
 A tensor has P-bit two's-complement mantissas ``i`` and exponents ``e``, one for the whole tensor, for each row or for each
 block of a row: an element is ``i 2^e`` ("Mixed Precision Training of Convolutional Neural Networks using Integer Operations",
@@ -24,7 +24,17 @@ import numpy as np
 from .dfp_rounding import DFP_ROUNDINGS, rounded_magnitude, rounded_right
 from .errors import ConfigError
 
-__all__ = ["BLOCKS", "DFPCounts", "DFPFormat", "DFPTensor", "add", "down_convert", "multiply", "quantise", "to_float32"]
+__all__ = [
+    "BLOCKS",
+    "DFPCounts",
+    "DFPFormat",
+    "DFPTensor",
+    "down_convert",
+    "draws_for",
+    "quantise",
+    "spread_exponents",
+    "to_float32",
+]
 
 #: What shares one exponent, besides blocks of a number of elements.
 BLOCKS = ("tensor", "row")
@@ -252,8 +262,8 @@ def quantise(values, form, *, exponents=None, axis=-1, lfsr=None):
         low, high = form.exponent_range
         if exponents.size and (exponents.min() < low or exponents.max() > high):
             raise ConfigError(f"exponents must be in {low}..{high}, not {int(exponents.min())}..{int(exponents.max())}")
-    each = _of_elements(exponents, form.block, axis, values.shape)
-    draws = _draws(form, lfsr, values.size)
+    each = spread_exponents(exponents, form.block, axis, values.shape)
+    draws = draws_for(form, lfsr, values.size)
     with np.errstate(over="ignore"):  # what overflows saturates
         # Products with a power of two are exact, but for those that vanish.
         ordinary *= np.ldexp(1.0, -each)
@@ -293,7 +303,7 @@ def _clipped(wanted, occupied, form):
     }
 
 
-def _of_elements(exponents, block, axis, shape):
+def spread_exponents(exponents, block, axis, shape):
     """Block exponents as an array that broadcasts to the elements; checks their shape."""
     if exponents.shape != _exponents_shape(shape, block, axis):
         raise ConfigError(
@@ -305,7 +315,8 @@ def _of_elements(exponents, block, axis, shape):
     return np.repeat(exponents, block, axis=axis).take(range(shape[axis]), axis=axis)
 
 
-def _draws(form, lfsr, count):
+def draws_for(form, lfsr, count):
+    """Random bits for so many elements, which stochastic rounding refuses to do without; None for other roundings."""
     if form.rounding != "stochastic":
         return None
     if lfsr is None:
@@ -327,70 +338,6 @@ def to_float32(tensor):
         raise ConfigError(f"mantissas to convert must have 54 bits or fewer, not {tensor.width!r}")
     with np.errstate(over="ignore"):
         return tensor.values().astype(np.float32)
-
-
-def multiply(a, b):
-    """Exact products of the elements of two tensors; exponents add.
-
-    Parameters
-    ----------
-    a, b : :class:`DFPTensor`
-        Of one shape; with one exponent each, or both in the same blocks.
-
-    Returns
-    -------
-    :class:`DFPTensor`
-        As wide as both together.
-    """
-    block, axis = _common_blocks(a, b)
-    return DFPTensor(
-        mantissas=a.mantissas * b.mantissas,
-        exponents=a.exponents + b.exponents,
-        width=a.width + b.width,
-        block=block,
-        axis=axis,
-    )
-
-
-def add(a, b, *, rounding="nearest-even", lfsr=None):
-    """Sums of the elements of two tensors, at the larger of the two exponents of each block.
-
-    The operand with the smaller exponent is shifted to the right and rounded.
-
-    Parameters
-    ----------
-    a, b : :class:`DFPTensor`
-        Of one shape and the same blocks.
-    rounding : :class:`str`
-    lfsr : :class:`~carrysave.models.lfsr.LFSR`, optional
-        Stochastic rounding takes a draw from it for every element, in C order, whether or not it is shifted.
-
-    Returns
-    -------
-    :class:`DFPTensor`
-        One bit wider than the wider operand.
-    """
-    if rounding not in DFP_ROUNDINGS:
-        raise ConfigError(f"rounding must be one of {', '.join(DFP_ROUNDINGS)}, not {rounding!r}")
-    block, axis = _common_blocks(a, b)
-    draws = _draws(DFPFormat(rounding=rounding), lfsr, a.mantissas.size)
-    exponents = np.maximum(a.exponents, b.exponents)
-    total = 0
-    for operand in (a, b):
-        behind = _of_elements(exponents - operand.exponents, block, axis, a.shape)
-        magnitudes = rounded_right(np.abs(operand.mantissas), behind, rounding, draws)
-        total = total + np.where(operand.mantissas < 0, -magnitudes, magnitudes)
-    return DFPTensor(mantissas=total, exponents=exponents, width=max(a.width, b.width) + 1, block=block, axis=axis)
-
-
-def _common_blocks(a, b):
-    if a.shape != b.shape:
-        raise ConfigError(f"tensors must have one shape, not {a.shape!r} and {b.shape!r}")
-    if a.block != b.block or (a.block != "tensor" and a.axis % len(a.shape) != b.axis % len(b.shape)):
-        raise ConfigError(
-            f"tensors must share their blocks, not {a.block!r} along axis {a.axis!r} and {b.block!r} along axis {b.axis!r}"
-        )
-    return a.block, a.axis
 
 
 def down_convert(tensor, form, *, lfsr=None):
@@ -425,8 +372,8 @@ def down_convert(tensor, form, *, lfsr=None):
         shifts = shifts + _integer_may_round_up(maxima, shifts, form)
     source = np.broadcast_to(tensor.exponents, maxima.shape)
     exponents, counts = _clipped(source + shifts, maxima > 0, form)
-    by = _of_elements(np.where(maxima > 0, exponents - source, 0), form.block, axis, tensor.shape)
-    rounded = rounded_right(magnitudes, np.maximum(by, 0), form.rounding, _draws(form, lfsr, magnitudes.size))
+    by = spread_exponents(np.where(maxima > 0, exponents - source, 0), form.block, axis, tensor.shape)
+    rounded = rounded_right(magnitudes, np.maximum(by, 0), form.rounding, draws_for(form, lfsr, magnitudes.size))
     beyond = (rounded > form.largest) | ((by < 0) & (magnitudes > 0))
     mantissas = np.where(beyond, form.largest, rounded)
     return DFPTensor(

@@ -7,15 +7,8 @@ import pytest
 
 from carrysave.api import configure
 from carrysave.campaign import campaign, write_markdown
-from carrysave.campaign_plan import (
-    _ARRAYS,
-    _FORMAL_ARRAYS,
-    _MULTIPLIERS,
-    _configured,
-    formal_plan,
-    plan,
-    simulation_plan,
-)
+from carrysave.campaign_plan import _FORMAL_ARRAYS, _configured, formal_plan, plan, simulation_plan
+from carrysave.campaign_tables import ARRAYS, MULTIPLIERS
 from carrysave.hdl.catalogue import DESIGNS
 from carrysave.models.errors import CarrysaveError
 from carrysave.models.float_dot import ACCUMULATORS
@@ -94,14 +87,14 @@ def test_plan_of_k_hot_multipliers():
     assert {1, 8} <= {config.terms for config, _ in mine}
 
 
-@pytest.mark.parametrize("name", _MULTIPLIERS)
+@pytest.mark.parametrize("name", MULTIPLIERS)
 def test_plan_of_the_multipliers(name):
     mine = [(config, options) for config, options in simulation_plan() if config.design == name]
     whole = [(config, options["on"]) for config, options in mine if options.get("exhaustive")]
     small = {form for form in FORMATS if FORMATS[form].width <= 8}
     assert {config.format for config, on in whole if on == "rtl"} == small | {"custom"}
     assert {config.format for config, on in whole if on == "gates"} == {form for form in small if "float8" in form}
-    ways, turns, extremes = _MULTIPLIERS[name]
+    ways, turns, extremes = MULTIPLIERS[name]
     assert {config.stages for config, _ in whole} == {0, 1, 2, 3}
     for form in small:
         met = [config for config, on in whole if on == "rtl" and config.format == form]
@@ -134,11 +127,9 @@ def test_plan_of_the_chains_of_dynamic_fixed_point(name):
 
 
 def test_no_two_jobs_share_a_step():
-    """What the campaign keeps of a job stands under its configuration, its level and whether it is exhaustive."""
-    jobs = plan()
-    assert len({(config.canonical(), options["on"], options.get("exhaustive")) for config, options in jobs}) == len(
-        jobs
-    )
+    """What the campaign keeps of a job stands under its configuration, its level and whether it is exhaustive or in bulk."""
+    jobs = [(config.canonical(), *map(options.get, ("on", "exhaustive", "bulk"))) for config, options in plan()]
+    assert len(set(jobs)) == len(jobs)
 
 
 def choices(config, name):
@@ -169,10 +160,10 @@ def test_plan_has_no_job_twice():
     assert len(jobs) == len(formal_plan()) + len(simulation_plan())
 
 
-@pytest.mark.parametrize("name", [name for name in _ARRAYS if name in DESIGNS])
+@pytest.mark.parametrize("name", [name for name in ARRAYS if name in DESIGNS])
 def test_every_entry_of_the_tables_is_of_use(name):
     """A parameter that a design does not have, or only values that it refuses, would go unnoticed otherwise."""
-    sizes, variants, small = _ARRAYS[name]
+    sizes, variants, small = ARRAYS[name]
     for size in [*sizes, small, *_FORMAL_ARRAYS.get(name, ())]:
         assert any(_configured(name, size, variant) for variant in variants), size
     for variant in variants:

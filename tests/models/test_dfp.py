@@ -8,7 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from carrysave.models.dfp import DFPCounts, DFPFormat, DFPTensor, add, down_convert, multiply, quantise, to_float32
+from carrysave.models.dfp import DFPCounts, DFPFormat, DFPTensor, down_convert, quantise, to_float32
+from carrysave.models.dfp_arithmetic import add, multiply
 from carrysave.models.dfp_rounding import DFP_ROUNDINGS, rounded_magnitude, rounded_right
 from carrysave.models.errors import ConfigError
 from carrysave.models.lfsr import LFSR, leap
