@@ -278,6 +278,16 @@ ARRAYS = {
         ({}, {"divider": "pipelined"}, {"halving": "shift", "divider": "pipelined"}),
         {"lanes": 1, "row_beats": 3, "octave": 64},
     ),
+    "layer-norm": (
+        (
+            {},
+            {"lanes": 1, "row_beats": 1, "width": 2, "bias_width": 2},
+            {"lanes": 3, "row_beats": 5, "width": 6, "bias_width": 12},
+            {"lanes": 2, "row_beats": 64, "width": 16, "bias_width": 40},
+        ),
+        ({}, {"divider": "pipelined"}),
+        {"lanes": 1, "row_beats": 3, "width": 5, "bias_width": 8},
+    ),
 }
 
 # Of these designs millions of steps are played, too: what overflows, and conversions, have corners that are met by chance.
@@ -321,6 +331,7 @@ BULK = {
     "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
     "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "rounding": "half-up", "width": 16}),
     "shift-gelu": ({"divider": "pipelined"}, {"divider": "pipelined", "octave": 256, "row_beats": 3}),
+    "layer-norm": ({"divider": "pipelined"}, {"divider": "pipelined", "lanes": 3, "row_beats": 5, "width": 4}),
     "shiftmax": ({"divider": "pipelined"}, {"octave": 10, "output_width": 16, "row_beats": 3, "lanes": 8}),
 }
 

@@ -28,6 +28,7 @@ from ..models.float_dot import FloatArrayConfig, FloatDotConfig, float_dot_golde
 from ..models.float_multiply import FloatMultiplyConfig, float_multiply_golden, float_stimulus
 from ..models.k_hot_unit import KHotConfig, k_hot_golden, k_hot_stimulus
 from ..models.laconic import LaconicConfig, laconic_cycles, laconic_stimulus
+from ..models.layer_norm_unit import LayerNormConfig, layer_norm_golden, layer_norm_latency, layer_norm_stimulus
 from ..models.lmul import LMulConfig, lmul_golden
 from ..models.mac import MACConfig, OPT1Config, mac_golden, mac_stimulus
 from ..models.matrix import MatrixConfig, matrix_golden, matrix_stimulus
@@ -49,6 +50,7 @@ from .float_array import FloatArray
 from .float_multiply import FloatMultiplier
 from .k_hot import KHot
 from .laconic import LaconicArray
+from .layer_norm import LayerNorm
 from .lmul import LMul
 from .mac import MAC, OPT1
 from .requantise import Requantise
@@ -456,6 +458,24 @@ DESIGNS = {
                 *_ROW_LIMITS,
                 "a row's maximum counts as 0 if it is negative; the published function is the model's, `reference=True`",
                 "an iterative divider takes a beat every `factor_width` cycles",
+            ),
+        ),
+        Design(
+            title="integer functions: I-LayerNorm of rows, by an integer square root and one division a row",
+            config=LayerNormConfig,
+            component=LayerNorm,
+            golden=layer_norm_golden,
+            stimulus=layer_norm_stimulus,
+            macs_per_beat=lambda config: config.lanes,
+            latency_of_beats=layer_norm_latency,
+            pe=lambda config: "norm_lane",
+            source=f"{_IVIT}, section 3.5",
+            limits=(
+                *_ROW_LIMITS,
+                "the square root is exact; the published ten steps are the model's, `reference=True`",
+                "a beat that loads biases waits until the rows that are complete have left",
+                "`latency` is that of a row of one beat; each further beat adds a cycle",
+                "an iterative divider begins a row every 31 cycles",
             ),
         ),
     )

@@ -52,6 +52,8 @@ class RowValue:
         There is a beat; it ends its row.
     pair : callable
         From two values the value of both.
+    shape : shape
+        Of what a row has.
     limited : callable, optional
         From a value of a beat, and from one of a register and a beat, to what the register keeps.
     name : :class:`str`
@@ -65,7 +67,7 @@ class RowValue:
         It is there.
     """
 
-    def __init__(self, m, words, *, valid, ends, pair, name, limited=lambda value: value):
+    def __init__(self, m, words, *, valid, ends, pair, shape, name, limited=lambda value: value):
         def held(value, what, *, reset=False):
             register = Signal(value.shape(), name=f"{name}_{what}", reset_less=not reset)
             m.d.sync += register.eq(value)
@@ -77,12 +79,11 @@ class RowValue:
             words = [held(word, f"{level}_{n}") for n, word in enumerate(words)]
             flow, level = held(flow, f"flow{level}", reset=True), level + 1
         (word,) = words
-        alone = limited(word)
-        self.value = Signal(alone.shape(), name=f"{name}_of_row", reset_less=True)
+        self.value = Signal(shape, name=f"{name}_of_row", reset_less=True)
         first = Signal(name=f"{name}_first", init=1)
         self.valid = held(flow[1], "ended", reset=True)
         with m.If(flow[0]):
-            m.d.sync += [first.eq(flow[1]), self.value.eq(Mux(first, alone, limited(pair(self.value, word))))]
+            m.d.sync += [first.eq(flow[1]), self.value.eq(Mux(first, limited(word), limited(pair(self.value, word))))]
 
 
 class MaximumBuffer:
@@ -120,7 +121,9 @@ class MaximumBuffer:
         depth = config.row_beats + config.maximum_cycles + 1
         m.submodules.elements = elements = fifo.SyncFIFO(width=config.lanes * config.width + 2, depth=depth)
         m.submodules.maxima = maxima = fifo.SyncFIFO(width=config.width, depth=depth)
-        value = RowValue(m, values, valid=accepted, ends=counter.ending, pair=_larger, name="maximum")
+        value = RowValue(
+            m, values, valid=accepted, ends=counter.ending, pair=_larger, shape=signed(config.width), name="maximum"
+        )
         largest = value.value if at_least is None else _larger(value.value, at_least)
         self.r_rdy, self.r_en = Signal(name="row_known"), Signal(name="row_taken")
         self.beat, self.maximum = elements.r_data, Signal(signed(config.width), name="maximum_known")

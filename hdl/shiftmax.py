@@ -63,7 +63,16 @@ class Shiftmax(StreamUnit):
         made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
         m.d.comb += [buffer.w_data.eq(Cat(*lanes, ends)), buffer.w_en.eq(made)]
 
-        total = RowValue(m, lanes, valid=made, ends=ends[0], pair=lambda a, b: a + b, limited=clamped_sum, name="total")
+        total = RowValue(
+            m,
+            lanes,
+            valid=made,
+            ends=ends[0],
+            pair=lambda a, b: a + b,
+            shape=SUM_LIMIT.bit_length(),
+            limited=clamped_sum,
+            name="total",
+        )
         recurrence = Quotient(
             dividend_width=SUM_LIMIT.bit_length(),
             divisor_width=len(total.value),

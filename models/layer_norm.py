@@ -21,6 +21,7 @@ __all__ = [
     "REFERENCE_START",
     "REFERENCE_STEPS",
     "LayerNormArithmetic",
+    "LayerNormWidths",
     "fold_bias",
     "integer_sqrt",
     "layer_norm",
@@ -35,14 +36,18 @@ REFERENCE_START, REFERENCE_STEPS = 1 << 16, 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LayerNormArithmetic(Config):
-    """What I-LayerNorm needs to know of a row."""
+class LayerNormWidths(Config):
+    """Widths that follow from those of elements and biases, and from :attr:`max_length`."""
 
     shorthands: ClassVar[dict] = {}
 
     width: int = parameter(8, "bits of an element, two's complement", legal=(2, 16))
     bias_width: int = parameter(32, "bits of a bias, two's complement", legal=(2, 40))
-    max_length: int = parameter(1024, "elements of the longest row", legal=(1, 1 << 16))
+
+    @property
+    def max_length(self):
+        """Elements of the longest row."""
+        raise NotImplementedError
 
     @property
     def sum_width(self):
@@ -76,6 +81,11 @@ class LayerNormArithmetic(Config):
         return max(math.isqrt(self.largest_variance), 1).bit_length()
 
     @property
+    def factor_width(self):
+        """Bits of a factor, whose divisor is at least 1."""
+        return SUM_LIMIT.bit_length()
+
+    @property
     def normal_width(self):
         """Bits of a result before its bias.
 
@@ -89,6 +99,13 @@ class LayerNormArithmetic(Config):
         """Bits of a result, two's complement."""
         half = 1 << self.bias_width - 1
         return width_of_range(-SUM_LIMIT // 2 - half, SUM_LIMIT // 2 + half - 1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LayerNormArithmetic(LayerNormWidths):
+    """What I-LayerNorm needs to know of a row."""
+
+    max_length: int = parameter(1024, "elements of the longest row", legal=(1, 1 << 16))
 
 
 def integer_sqrt(values):
@@ -211,7 +228,7 @@ def layer_norm(config, rows, bias=0, *, reference=False):
 
     Parameters
     ----------
-    config : :class:`LayerNormArithmetic`
+    config : :class:`LayerNormWidths`
     rows : array of integers
         A row along the last axis.
     bias : array of integers

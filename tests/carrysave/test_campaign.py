@@ -87,6 +87,17 @@ def test_plan_of_k_hot_multipliers():
     assert {1, 8} <= {config.terms for config, _ in mine}
 
 
+@pytest.mark.parametrize("name", ["requantise", "shiftmax", "shift-gelu", "layer-norm"])
+def test_plan_of_the_integer_functions(name):
+    mine = [(config, options) for config, options in simulation_plan() if config.design == name]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    fields = {"rounding", "halving", "divider"} & {row["name"] for row in DESIGNS[name].config.parameters()}
+    for on in ("rtl", "gates"):
+        met = [config for config, options in mine if options["on"] == on]
+        for field in fields:
+            assert {getattr(config, field) for config in met} == set(choices(DESIGNS[name].config, field)), field
+
+
 @pytest.mark.parametrize("name", MULTIPLIERS)
 def test_plan_of_the_multipliers(name):
     mine = [(config, options) for config, options in simulation_plan() if config.design == name]

@@ -10,6 +10,7 @@ from carrysave.hdl.catalogue import design
 from carrysave.hdl.recurrence import Iterative, Pipelined, Quotient, Root
 from carrysave.hdl.shift_exp import ShiftExpLane
 from carrysave.models.integer_errors import SCALES
+from carrysave.models.layer_norm_unit import LayerNormConfig
 from carrysave.models.requantise import ROUNDINGS
 from carrysave.models.requantise_unit import RequantiseConfig
 from carrysave.models.row_unit import row_lengths
@@ -34,6 +35,10 @@ ROWS = [
     ShiftGELUConfig(),
     ShiftGELUConfig(divider="pipelined", lanes=3, row_beats=5, sigmoid_width=16, width=6, octave=128),
     ShiftGELUConfig(lanes=1, row_beats=1, octave=1, halving="shift"),
+    LayerNormConfig(),
+    LayerNormConfig(divider="pipelined", lanes=3, row_beats=5, width=6, bias_width=12),
+    LayerNormConfig(lanes=1, row_beats=1, width=3, bias_width=32),
+    LayerNormConfig(lanes=1, row_beats=7, width=16, bias_width=40),
 ]
 
 
@@ -91,14 +96,15 @@ def test_requantiser_on_every_element_and_shift(run, rounding):
 @pytest.mark.parametrize("config", ROWS, ids=lambda config: config.canonical())
 def test_rows(run, config):
     beats, expected = stimulus(config, 120)
-    _, taken_o = run(config, beats, expected)
-    length = int(row_lengths(config, beats["last"])[0])
+    taken_i, taken_o = run(config, beats, expected)
+    data = beats["load"] == 0 if config.design == "layer-norm" else np.ones(len(beats), bool)
+    end = np.flatnonzero(data)[row_lengths(config, beats["last"][data])[0] - 1]
     latency_of_beats = design(config.design).latency_of_beats
-    latency = latency_of_beats(config, beats[:length]) if latency_of_beats else config.latency
-    assert taken_o[0] == length - 1 + latency
+    latency = latency_of_beats(config, beats[: end + 1]) if latency_of_beats else config.latency
+    assert taken_o[0] == taken_i[end] + latency
 
 
-@pytest.mark.parametrize("config", [*ROWS[:3], *ROWS[6:8]], ids=lambda config: config.canonical())
+@pytest.mark.parametrize("config", [*ROWS[:3], *ROWS[6:8], *ROWS[9:11]], ids=lambda config: config.canonical())
 @pytest.mark.parametrize("shares", [(0.0, 0.7), (0.6, 0.0), (0.5, 0.5)])
 def test_rows_wait(run, config, shares):
     rng = random.Random(5)
@@ -106,13 +112,17 @@ def test_rows_wait(run, config, shares):
     run(config, *stimulus(config, 80, seed=2), i_pause=i_pause, o_pause=o_pause)
 
 
-@pytest.mark.parametrize("kind", [ShiftmaxConfig, ShiftGELUConfig])
+@pytest.mark.parametrize("kind", [ShiftmaxConfig, ShiftGELUConfig, LayerNormConfig])
 @pytest.mark.parametrize("length", [1, 2, 4, 5])
 def test_rows_of_one_length_sustain_a_beat_a_cycle(run, kind, length):
     """Also beyond the longest, 4; and while the output is blocked nothing is lost and nothing stops for good."""
     config = kind(lanes=2, row_beats=4, divider="pipelined")
     beats, _ = stimulus(config, 60)
     beats["last"] = np.arange(60) % length == length - 1
+    if kind is LayerNormConfig:
+        beats["load"] = np.arange(60) < 4
+        beats["last"] = (np.arange(60) - 4) % length == length - 1
+        beats["last"][:4] = 0
     expected = design(config.design).golden(config, beats)
     assert (expected["cut"].sum() > 0) == (length > 4)
     taken_i, taken_o = run(config, beats, expected)
@@ -179,9 +189,13 @@ def test_recurrences(clocked, kind, recurrence, cases):
 
 def test_iterative_dividers_work_without_a_pause(run):
     """A row, or a beat, for every so many cycles as a quotient has bits."""
-    for config, length in ((ShiftmaxConfig(lanes=1, row_beats=2), 1), (ShiftGELUConfig(lanes=1, row_beats=2), 2)):
+    for kind, length in ((ShiftmaxConfig, 1), (ShiftGELUConfig, 2), (LayerNormConfig, 1)):
+        config = kind(lanes=1, row_beats=2)
         beats = config.i.zeros(20)
         beats["x"][:, 0] = np.arange(20)
         beats["last"] = np.arange(20) % length == length - 1
+        if kind is LayerNormConfig:
+            beats = np.concatenate([config.i.zeros(1), beats])
+            beats["load"][0] = beats["last"][0] = 1
         _, taken_o = run(config, beats, design(config.design).golden(config, beats))
         assert np.diff(taken_o).tolist() == [config.factor_width] * 19

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from carrysave.models.errors import ConfigError
+from carrysave.models.layer_norm import layer_norm
+from carrysave.models.layer_norm_unit import LayerNormConfig, layer_norm_golden, layer_norm_latency, layer_norm_stimulus
 from carrysave.models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
 from carrysave.models.row import row_places
 from carrysave.models.shift_gelu import shift_gelu
@@ -117,3 +119,48 @@ def test_latency_grows_with_the_row():
         beats = config.i.zeros(length)
         beats["last"][-1] = 1
         assert shiftmax_latency(config, beats) == config.latency + length - 1
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LayerNormConfig(),
+        LayerNormConfig(lanes=3, row_beats=5, width=6, bias_width=12),
+        LayerNormConfig(lanes=1, row_beats=1),
+    ],
+    ids=lambda config: config.canonical(),
+)
+def test_layer_norm_takes_the_biases_of_a_rows_end(config):
+    beats = layer_norm_stimulus(config, np.random.default_rng(1), 400)
+    assert not holes(coverage(config.i, beats, config.never))
+    table, place, row, expected, loads_inside = {}, 0, [], [], 0
+    for beat in beats:
+        if beat["load"]:
+            table[place] = beat["bias"].tolist()
+            place = 0 if beat["last"] or place == config.row_beats - 1 else place + 1
+            loads_inside += bool(row)
+            continue
+        row.append(beat["x"].tolist())
+        if beat["last"] or len(row) == config.row_beats:
+            biases = [one for at in range(len(row)) for one in table[at]]
+            y = layer_norm(config, [x for part in row for x in part], biases).tolist()
+            for at in range(len(row)):
+                end = at == len(row) - 1
+                expected.append((y[at * config.lanes :][: config.lanes], int(end), int(end and not beat["last"])))
+            row = []
+    found = layer_norm_golden(config, beats)
+    assert [(one["y"].tolist(), int(one["last"]), int(one["cut"])) for one in found] == expected
+    assert loads_inside or config.row_beats == 1
+
+
+def test_layer_norm_refuses_biases_that_no_beat_has_filled():
+    config = LayerNormConfig(lanes=1, row_beats=3)
+    beats = config.i.zeros(4)
+    beats["load"][:2] = 1
+    beats["last"] = [0, 0, 0, 1]
+    assert len(layer_norm_golden(config, beats)) == 2
+    assert layer_norm_latency(config, beats) == config.latency + 1
+    beats["last"][0] = 1
+    message = r"^beat 3 takes biases of place 1, which no beat before has filled$"
+    with pytest.raises(ConfigError, match=message):
+        layer_norm_golden(config, beats)

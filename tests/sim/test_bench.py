@@ -34,6 +34,7 @@ SIZES = {
     "k-hot": {"a_width": 4},
     "shiftmax": {"lanes": 3, "row_beats": 4, "octave": 10},
     "shift-gelu": {"lanes": 2, "row_beats": 4, "divider": "pipelined"},
+    "layer-norm": {"lanes": 3, "row_beats": 4, "width": 6, "bias_width": 12},
     "requantise": {"lanes": 2, "table_beats": 3, "residual": True, "multiplier_bits": 12, "source_width": 16},
 }
 
