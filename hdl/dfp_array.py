@@ -71,12 +71,11 @@ class DFPArray(wiring.Component):
     def _exponents(self, m, array):
         """Exponents of the sums in the row that the array gives, one a column."""
         config = self.config
-        given = (self.i.p.a_exponent, self.i.p.b_exponent)
-        width = sum(len(exponent.as_value() if hasattr(exponent, "as_value") else exponent) for exponent in given)
+        given = Cat(self.i.p.a_exponent, self.i.p.b_exponent)
         tiles = -(-config.result_rows // config.rows)
-        m.submodules.exponents = waiting = fifo.SyncFIFO(width=width, depth=tiles)
+        m.submodules.exponents = waiting = fifo.SyncFIFO(width=len(given), depth=tiles)
         m.d.comb += [
-            waiting.w_data.eq(Cat(given)),
+            waiting.w_data.eq(given),
             waiting.w_en.eq(self.i.valid & self.i.ready & self.i.p.last),
             waiting.r_en.eq(array.o.valid & array.o.ready & array.o.p.last),
         ]
