@@ -218,7 +218,7 @@ class LayerNorm(StreamUnit):
             shape=config.variance_width,
             name="variance",
         )
-        m.submodules.root = root = Lockstep(Root(root_width=config.root_width), style=config.divider, depth=depth)
+        m.submodules.square_root = root = Lockstep(Root(root_width=config.root_width), style=config.divider, depth=depth)
         recurrence = Quotient(
             dividend_width=SUM_LIMIT.bit_length(),
             divisor_width=config.root_width,

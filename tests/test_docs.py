@@ -9,7 +9,7 @@ import pytest
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.mark.parametrize("page", ["lmul.md", "dfp.md"])
+@pytest.mark.parametrize("page", ["lmul.md", "dfp.md", "fixed-point.md"])
 def test_examples(page):
     failed, tried = doctest.testfile(str(DOCS / page), module_relative=False)
     assert tried >= 5
