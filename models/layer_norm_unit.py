@@ -14,7 +14,7 @@ import numpy as np
 from .errors import ConfigError
 from .layer_norm import LayerNormWidths, layer_norm
 from .payload import Field, Payload
-from .row import row_places
+from .row import one_or_each, row_places, split_rows
 from .row_unit import RowUnitConfig, row_golden, row_lengths, row_stimulus
 
 __all__ = ["LayerNormConfig", "layer_norm_golden", "layer_norm_latency", "layer_norm_stimulus"]
@@ -52,6 +52,22 @@ class LayerNormConfig(LayerNormWidths, RowUnitConfig):
             Field("load", 1),
             Field("last", 1),
         ))  # fmt: skip
+
+    def schedule(self, rows, bias=0):
+        """Input beats that load the biases of a row, one for each element or one for all, and then are whole rows.
+
+        Raises
+        ------
+        ConfigError
+            As that of :class:`~carrysave.models.row_unit.RowUnitConfig`; for biases that do not fit.
+        """
+        data = super().schedule(rows)
+        bias = one_or_each("biases", bias, np.shape(rows)[1])
+        parts = split_rows(bias[None], width=self.bias_width, lanes=self.lanes, longest=self.row_beats)[0]
+        loads = self.i.zeros(len(parts))
+        loads["bias"], loads["load"] = parts, 1
+        loads["last"][-1] = 1
+        return np.concatenate([loads, data])
 
     @property
     def waiting_cycles(self):

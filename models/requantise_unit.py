@@ -15,7 +15,7 @@ from .config import parameter
 from .errors import ConfigError
 from .payload import Field, Payload
 from .requantise import DyadicConfig, dyadic_product
-from .row import row_places
+from .row import one_or_each, row_places, split_rows
 
 __all__ = ["RequantiseConfig", "requantise_golden", "requantise_stimulus"]
 
@@ -70,6 +70,47 @@ class RequantiseConfig(DyadicConfig):
                 Field(f"{prefix}shift", self.shift_width, False, lanes),
             ]
         return Payload((*fields, Field("load", 1), Field("last", 1)))
+
+    def schedule(self, x, multiplier, shift, *, residual=None):
+        """Input beats that fill the table and then are rows of channels.
+
+        Parameters
+        ----------
+        x : array of integers, (rows, channels)
+        multiplier, shift : :class:`int` or array of them
+            One for all, or one for each channel. A table of one row takes one for all, or one for each lane.
+        residual : tuple (array, multiplier, shift), optional
+            The same of the other branch, if there is one.
+
+        Raises
+        ------
+        ConfigError
+            Unless integers fit, channels are a number of whole beats that the table has rows for, and ``residual`` is there
+            exactly if the configuration has it.
+        """
+        if (residual is not None) != self.residual:
+            raise ConfigError(f"a residual operand must be there exactly if residual is true, not {self.residual!r}")
+        if residual is not None and np.shape(residual[0]) != np.shape(x):
+            raise ConfigError(f"a residual operand must have shape {np.shape(x)!r}, not {np.shape(residual[0])!r}")
+        longest = self.table_beats if self.table_beats > 1 else np.size(x)
+        beats = None
+        for prefix, (rows, multipliers, shifts) in zip(self.branches, [(x, multiplier, shift), residual], strict=False):
+            parts = split_rows(rows, width=self.source_width, lanes=self.lanes, longest=longest)
+            count, length, lanes = parts.shape
+            table = min(length, self.table_beats)
+            if beats is None:
+                beats = self.i.zeros(table + count * length)
+                beats["load"][:table], beats["last"][table - 1] = 1, 1
+                beats["last"][table + length - 1 :: length] = 1
+            for name, values in (("multiplier", multipliers), ("shift", shifts)):
+                beats[f"{prefix}{name}"][:table] = one_or_each(f"{name}s", values, table * lanes).reshape(table, lanes)
+            beats[f"{prefix}x"][table:] = parts.reshape(-1, lanes)
+        self.i.check(beats)
+        return beats
+
+    def collect(self, results, channels):
+        """Rows of so many channels from beats of ``o``, an array ``(rows, channels)``."""
+        return results["y"].reshape(-1, channels)
 
     @property
     def o(self):

@@ -8,7 +8,7 @@ import numpy as np
 
 from .errors import ConfigError
 
-__all__ = ["row_places", "rows_of_integers"]
+__all__ = ["one_or_each", "row_places", "rows_of_integers", "split_rows"]
 
 
 def rows_of_integers(rows, width):
@@ -55,3 +55,41 @@ def row_places(last, longest):
     begins = np.ones(len(last), bool)
     begins[1:] = np.asarray(last)[:-1] != 0
     return (places - np.maximum.accumulate(np.where(begins, places, 0))) % longest
+
+
+def split_rows(rows, *, width, lanes, longest):
+    """Rows cut into beats.
+
+    Parameters
+    ----------
+    rows : array of integers, (rows, elements)
+    width, lanes, longest : :class:`int`
+        Bits of an element, elements of a beat, beats of the longest row.
+
+    Returns
+    -------
+    array of ``int64``, (rows, beats, lanes)
+
+    Raises
+    ------
+    ConfigError
+        For elements that do not fit, and for rows that are no whole number of beats or longer than the longest.
+    """
+    rows = rows_of_integers(rows, width)
+    if rows.ndim != 2:
+        raise ConfigError(f"rows must be an array of two dimensions, not {rows.ndim!r}")
+    count, length = rows.shape
+    if length % lanes or length > lanes * longest:
+        raise ConfigError(
+            f"a row must have a multiple of {lanes} elements, {lanes * longest} at most, not {length!r}; "
+            f"change lanes or the longest row"
+        )
+    return rows.reshape(count, length // lanes, lanes)
+
+
+def one_or_each(what, values, count):
+    """An array of so many values, from one or from as many; raises :exc:`ConfigError` for any other number of them."""
+    values = np.atleast_1d(np.asarray(values))
+    if values.shape not in ((1,), (count,)):
+        raise ConfigError(f"{what} must be one, or {count}, not an array of shape {values.shape!r}")
+    return np.broadcast_to(values, count)

@@ -7,7 +7,7 @@ import numpy as np
 
 from .config import Config, parameter
 from .payload import Field, Payload
-from .row import row_places
+from .row import row_places, split_rows
 
 __all__ = ["DIVIDERS", "RowUnitConfig", "row_golden", "row_lengths", "row_stimulus"]
 
@@ -48,6 +48,32 @@ class RowUnitConfig(Config):
             Field("last", 1),
             Field("cut", 1),
         ))  # fmt: skip
+
+    def schedule(self, rows):
+        """Input beats of whole rows.
+
+        Parameters
+        ----------
+        rows : array of integers, (rows, elements)
+
+        Returns
+        -------
+        array of ``i.dtype``
+
+        Raises
+        ------
+        ConfigError
+            Unless the elements fit and a row is a number of whole beats, ``row_beats`` at most.
+        """
+        parts = split_rows(rows, width=self.width, lanes=self.lanes, longest=self.row_beats)
+        beats = self.i.zeros(parts.shape[0] * parts.shape[1])
+        beats["x"] = parts.reshape(len(beats), self.lanes)
+        beats["last"][parts.shape[1] - 1 :: parts.shape[1]] = 1
+        return beats
+
+    def collect(self, results, length):
+        """Rows of so many elements from beats of ``o``, an array ``(rows, length)``."""
+        return results["y"].reshape(-1, length)
 
 
 def row_lengths(config, last):
