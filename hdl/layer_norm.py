@@ -161,7 +161,9 @@ class LayerNorm(StreamUnit):
             divisor_width=(2 * config.max_length).bit_length(),
             quotient_width=config.width,
         )
-        m.submodules.mean_division = division = Lockstep(recurrence, style=config.divider, depth=depth)
+        m.submodules.mean_division = division = Lockstep(
+            recurrence, style=config.divider, depth=depth, core="mean_divider"
+        )
         dividend, divisor = Signal.like(division.dividend), Signal.like(division.divisor)
         valid = Signal(name="dividend_valid")
         m.d.sync += [
@@ -218,13 +220,17 @@ class LayerNorm(StreamUnit):
             shape=config.variance_width,
             name="variance",
         )
-        m.submodules.square_root = root = Lockstep(Root(root_width=config.root_width), style=config.divider, depth=depth)
+        m.submodules.square_root = root = Lockstep(
+            Root(root_width=config.root_width), style=config.divider, depth=depth, core="root_core"
+        )
         recurrence = Quotient(
             dividend_width=SUM_LIMIT.bit_length(),
             divisor_width=config.root_width,
             quotient_width=config.factor_width,
         )
-        m.submodules.factor_division = division = Lockstep(recurrence, style=config.divider, depth=depth)
+        m.submodules.factor_division = division = Lockstep(
+            recurrence, style=config.divider, depth=depth, core="factor_divider"
+        )
         m.d.comb += [
             root.radicand.eq(variance.value),
             root.valid.eq(variance.valid),

@@ -4,6 +4,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import fifo, wiring
 from amaranth.lib.wiring import In, Out
 
+from .shared import Shared
+
 __all__ = ["Iterative", "Lockstep", "Pipelined", "Quotient", "Root"]
 
 
@@ -94,7 +96,12 @@ class _Recurrence(wiring.Component):
 
     def __init__(self, recurrence):
         self._recurrence = recurrence
-        super().__init__({
+        super().__init__(self.ports(recurrence))
+
+    @staticmethod
+    def ports(recurrence):
+        """Signature for a recurrence."""
+        return wiring.Signature({
             **{name: In(width) for name, width in recurrence.operands.items()},
             "valid": In(1),
             "ready": Out(1),
@@ -170,6 +177,8 @@ class Lockstep(wiring.Component):
         One of :data:`~carrysave.models.row_unit.DIVIDERS`.
     depth : :class:`int`
         Most sets of operands that wait for an iterative one.
+    core : :class:`str`
+        Name of the lanes' shared module.
     lanes : :class:`int`
 
     Members
@@ -183,8 +192,9 @@ class Lockstep(wiring.Component):
         They are there, for this cycle only.
     """
 
-    def __init__(self, recurrence, *, style, depth, lanes=1):
+    def __init__(self, recurrence, *, style, depth, core, lanes=1):
         self._recurrence, self._style, self._depth, self._lanes = recurrence, style, depth, lanes
+        self._core = core
         super().__init__({
             **{name: In(width * lanes) for name, width in recurrence.operands.items()},
             "valid": In(1),
@@ -206,7 +216,9 @@ class Lockstep(wiring.Component):
         kind = Iterative if self._style == "iterative" else Pipelined
         lanes = []
         for n in range(self._lanes):
-            m.submodules[f"lane_{n}"] = lane = kind(self._recurrence)
+            m.submodules[f"lane_{n}"] = lane = Shared(
+                lambda: kind(self._recurrence), kind.ports(self._recurrence), name=self._core, reset=True
+            )
             for name, width in self._recurrence.operands.items():
                 m.d.comb += getattr(lane, name).eq(operands[name][width * n :][:width])
             m.d.comb += lane.valid.eq(valid)

@@ -71,7 +71,9 @@ class ShiftGELU(StreamUnit):
             divisor_width=SUM_LIMIT.bit_length(),
             quotient_width=config.factor_width,
         )
-        m.submodules.division = division = Lockstep(recurrence, style=config.divider, depth=depth, lanes=config.lanes)
+        m.submodules.division = division = Lockstep(
+            recurrence, style=config.divider, depth=depth, core="factor_divider", lanes=config.lanes
+        )
         m.submodules.factors = factors = fifo.SyncFIFO(width=len(division.quotient), depth=depth)
         m.d.comb += [
             division.dividend.eq(Const(SUM_LIMIT).replicate(config.lanes)),

@@ -78,7 +78,9 @@ class Shiftmax(StreamUnit):
             divisor_width=len(total.value),
             quotient_width=config.factor_width,
         )
-        m.submodules.division = division = Lockstep(recurrence, style=config.divider, depth=depth)
+        m.submodules.division = division = Lockstep(
+            recurrence, style=config.divider, depth=depth, core="factor_divider"
+        )
         m.submodules.factors = factors = fifo.SyncFIFO(width=config.factor_width, depth=depth)
         m.d.comb += [
             division.dividend.eq(SUM_LIMIT),

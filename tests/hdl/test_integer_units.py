@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from carrysave.hdl.catalogue import design
 from carrysave.hdl.recurrence import Iterative, Pipelined, Quotient, Root
 from carrysave.hdl.shift_exp import ShiftExpLane
+from carrysave.hdl.verilog import verilog
 from carrysave.models.integer_errors import SCALES
 from carrysave.models.layer_norm_unit import LayerNormConfig
 from carrysave.models.requantise import ROUNDINGS
@@ -199,3 +201,10 @@ def test_iterative_dividers_work_without_a_pause(run):
             beats["load"][0] = beats["last"][0] = 1
         _, taken_o = run(config, beats, design(config.design).golden(config, beats))
         assert np.diff(taken_o).tolist() == [config.factor_width] * 19
+
+
+def test_lanes_share_modules():
+    text = verilog(ShiftGELUConfig(lanes=3))
+    for module, instances in (("shift_exp_lane", 4), ("factor_divider", 3)):  # one of the maximum's exponential
+        assert text.count(f"module {module}(") == 1
+        assert len(re.findall(rf"\b{module} \\?lane_\d", text)) == instances
