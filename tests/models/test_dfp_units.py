@@ -304,7 +304,9 @@ STIMULI = [
 ]
 
 
-@pytest.mark.parametrize(("kind", "stimulus", "parameters"), STIMULI, ids=str)
+@pytest.mark.parametrize(
+    ("kind", "stimulus", "parameters"), STIMULI, ids=lambda one: getattr(one, "__name__", str(one))
+)
 def test_stimulus_meets_every_corner(kind, stimulus, parameters):
     config = kind(**parameters)
     beats = stimulus(config, np.random.default_rng(6), 900)

@@ -92,7 +92,9 @@ ROW_UNITS = [
 ]
 
 
-@pytest.mark.parametrize(("config", "golden", "stimulus", "function"), ROW_UNITS, ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(
+    ("config", "golden", "stimulus", "function"), ROW_UNITS, ids=lambda one: getattr(one, "__name__", str(one)[:60])
+)
 def test_rows(config, golden, stimulus, function):
     beats = stimulus(config, np.random.default_rng(1), 400)
     assert not holes(coverage(config.i, beats, config.never))
