@@ -30,12 +30,13 @@ def extended(tmp_path_factory):
     assert len(blocks) == 4
     for place in ("models/dot.py", "hdl/dot.py"):
         (root / "carrysave" / place).write_text(blocks[place])
-    catalogue = root / "carrysave" / "hdl" / "catalogue.py"
-    text = catalogue.read_text()
-    imports, end = "from ..models.errors import", "    )\n}\n"
-    assert text.count(imports) == text.count(end) == 1
-    text = text.replace(imports, blocks["hdl/catalogue.py: with the imports"] + imports)
-    catalogue.write_text(text.replace(end, blocks["hdl/catalogue.py: in DESIGNS"] + end))
+    family = root / "carrysave" / "hdl" / "designs_integer.py"
+    text = family.read_text()
+    imports, end = "from .design import Design\n", "\n)\n"
+    assert text.count(imports) == 1
+    assert text.endswith(end)
+    text = text.replace(imports, blocks["hdl/designs_integer.py: with the imports"] + imports)
+    family.write_text(f"{text.removesuffix(end)}\n{blocks['hdl/designs_integer.py: in INTEGER_DESIGNS']}{end.lstrip()}")
     return root
 
 

@@ -1,0 +1,114 @@
+"""Designs of fixed-point pipelines: casts, multiplications by few powers of two, the functions between matrix products."""
+
+from ..models.cast_unit import CastConfig, cast_golden, cast_stimulus
+from ..models.k_hot_unit import KHotConfig, k_hot_golden, k_hot_stimulus
+from ..models.layer_norm_unit import LayerNormConfig, layer_norm_golden, layer_norm_latency, layer_norm_stimulus
+from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
+from ..models.shift_gelu_unit import ShiftGELUConfig, shift_gelu_golden, shift_gelu_stimulus
+from ..models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
+from .design import Design
+from .fixed_point import Cast
+from .k_hot import KHot
+from .layer_norm import LayerNorm
+from .requantise import Requantise
+from .shift_gelu import ShiftGELU
+from .shiftmax import Shiftmax
+
+__all__ = ["FIXED_POINT_DESIGNS"]
+
+_QFX = "Trainable Fixed-Point Quantization for Deep Learning Acceleration on FPGAs (arXiv 2401.17544)"
+_IVIT = "I-ViT: Integer-only Quantization for Efficient Vision Transformer Inference (arXiv 2207.01405)"
+_NO_MACS = "multiplies nothing: what is reported a multiply-accumulate is an element"
+
+_ROW_LIMITS = (
+    _NO_MACS,
+    "a row is a multiple of `lanes` elements, `row_beats` beats at most; a longer one ends by itself, and is flagged `cut`",
+)
+
+FIXED_POINT_DESIGNS = (
+    Design(
+        title="fixed point: cast from one format to another, all roundings and overflows of ap_fixed",
+        config=CastConfig,
+        component=Cast,
+        golden=cast_golden,
+        stimulus=cast_stimulus,
+        macs_per_beat=lambda config: 1,
+        pe=lambda config: "fixed_cast",
+        source=f"{_QFX}, section 3; AMD UG1399, arbitrary precision fixed-point types",
+        limits=(_NO_MACS, "no modes with saturated bits (N > 0)"),
+    ),
+    Design(
+        title="multiplier of weights that are sums of K powers of two: shifters and an adder tree",
+        config=KHotConfig,
+        component=KHot,
+        golden=k_hot_golden,
+        stimulus=k_hot_stimulus,
+        macs_per_beat=lambda config: 1,
+        pe=lambda config: "k_hot_multiplier",
+        source=f"{_QFX}, multiplication-free quantization; signed terms as in the non-adjacent form",
+        limits=("weights come as positions and signs: integers are recoded by `carrysave.models.k_hot`",),
+    ),
+    Design(
+        title="integer functions: dyadic requantisation, per tensor or per channel, with a residual branch",
+        config=RequantiseConfig,
+        component=Requantise,
+        golden=requantise_golden,
+        stimulus=requantise_stimulus,
+        macs_per_beat=lambda config: config.lanes * len(config.branches),
+        pe=lambda config: "dyadic_lane",
+        source=f"{_IVIT}, section 3.2",
+        limits=(
+            "a row of data has at most `table_beats` beats; a longer one goes on at row 0 of the table",
+            "the table means nothing before beats with `load` have filled it; the golden model refuses to read it",
+        ),
+    ),
+    Design(
+        title="integer functions: Shiftmax, the softmax of rows, by shifts and one division a row",
+        config=ShiftmaxConfig,
+        component=Shiftmax,
+        golden=shiftmax_golden,
+        stimulus=shiftmax_stimulus,
+        macs_per_beat=lambda config: config.lanes,
+        latency_of_beats=shiftmax_latency,
+        pe=lambda config: "shift_exp_lane",
+        source=f"{_IVIT}, section 3.3",
+        limits=(
+            *_ROW_LIMITS,
+            "`latency` is that of a row of one beat; each further beat adds a cycle",
+            "an iterative divider begins a row every `factor_width` cycles",
+        ),
+    ),
+    Design(
+        title="integer functions: ShiftGELU, x sigmoid(1.702 x) of rows, by shifts and a division an element",
+        config=ShiftGELUConfig,
+        component=ShiftGELU,
+        golden=shift_gelu_golden,
+        stimulus=shift_gelu_stimulus,
+        macs_per_beat=lambda config: config.lanes,
+        pe=lambda config: "shift_exp_lane",
+        source=f"{_IVIT}, section 3.4",
+        limits=(
+            *_ROW_LIMITS,
+            "a row's maximum counts as 0 if it is negative; the published function is the model's, `reference=True`",
+            "an iterative divider takes a beat every `factor_width` cycles",
+        ),
+    ),
+    Design(
+        title="integer functions: I-LayerNorm of rows, by an integer square root and one division a row",
+        config=LayerNormConfig,
+        component=LayerNorm,
+        golden=layer_norm_golden,
+        stimulus=layer_norm_stimulus,
+        macs_per_beat=lambda config: config.lanes,
+        latency_of_beats=layer_norm_latency,
+        pe=lambda config: "norm_lane",
+        source=f"{_IVIT}, section 3.5",
+        limits=(
+            *_ROW_LIMITS,
+            "the square root is exact; the published ten steps are the model's, `reference=True`",
+            "a beat that loads biases waits until the rows that are complete have left",
+            "`latency` is that of a row of one beat; each further beat adds a cycle",
+            "an iterative divider begins a row every 31 cycles",
+        ),
+    ),
+)
