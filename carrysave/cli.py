@@ -93,10 +93,11 @@ def _arguments():
     command = add("compare", "put designs side by side: area, clock, TOPS, energy, ratios", parent=common)
     command.add_argument(
         "what",
-        metavar="tpe|lmul|fma",
-        choices=("tpe", "lmul", "fma"),
+        metavar="tpe|lmul|fma|nonlinear",
+        choices=("tpe", "lmul", "fma", "nonlinear"),
         help="tpe: all arrays of the bit-weight family; lmul: L-Mul, Mitchell and exact floating-point products; fma: INT16 "
-        "pairs, floating point and INT8 on a training's operands",
+        "pairs, floating point and INT8 on a training's operands; nonlinear: softmax, GELU, layer normalisation, "
+        "requantisation in integers",
     )
     command.add_argument("--size", type=int, default=4, help="rows, columns and lanes (default: 4)")
     command.add_argument("--library", metavar="FILE.lib", help="another Liberty library, or osu018, osu035")
@@ -109,10 +110,11 @@ def _arguments():
         "--period",
         type=float,
         metavar="PS",
-        help="one clock period for all (default: tpe each one's best, lmul 2000, fma 3000)",
+        help="one clock period for all (default: tpe each one's best, lmul and nonlinear 2000, fma 3000)",
     )
     command.add_argument("--formats", nargs="+", metavar="FORMAT", help="lmul: some formats only")
     command.add_argument("--text", action="store_true", help="lmul: MiniLM on real text, too (takes minutes)")
+    command.add_argument("--row-length", type=int, default=16, help="nonlinear: elements of a row (default: 16)")
     command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="some of them only")
     command.add_argument(
         "--effort", default="quick", help="tpe, fma: of synthesis: quick, normal or full (default: quick)"

@@ -233,12 +233,13 @@ def _demo(args):
 
 
 def _compare(args):
-    from . import compare_fma_page, compare_lmul_page, compare_page
+    from . import compare_fma_page, compare_lmul_page, compare_nonlinear_page, compare_page
 
     page, compare = {
         "tpe": (compare_page, _compare_tpe),
         "lmul": (compare_lmul_page, _compare_lmul),
         "fma": (compare_fma_page, _compare_fma),
+        "nonlinear": (compare_nonlinear_page, _compare_nonlinear),
     }[args.what]
     writers = {
         ".html": page.comparison_html,
@@ -274,26 +275,24 @@ def _compare_tpe(args):
 def _compare_lmul(args):
     from .compare_lmul import compare_lmul
 
-    return compare_lmul(
-        library=args.library,
-        **({} if args.period is None else {"period_ps": args.period}),
-        formats=args.formats,
-        text=args.text,
-        build_folder=args.build,
-        log=_say,
-    )
+    return _at_period(args, compare_lmul, formats=args.formats, text=args.text)
 
 
 def _compare_fma(args):
     from .compare_fma import compare_fma
 
-    return compare_fma(
-        library=args.library,
-        **({} if args.period is None else {"period_ps": args.period}),
-        effort=args.effort,
-        build_folder=args.build,
-        log=_say,
-    )
+    return _at_period(args, compare_fma, effort=args.effort)
+
+
+def _compare_nonlinear(args):
+    from .compare_nonlinear import compare_nonlinear
+
+    return _at_period(args, compare_nonlinear, designs=args.designs, row_length=args.row_length)
+
+
+def _at_period(args, compare, **options):
+    period = {} if args.period is None else {"period_ps": args.period}
+    return compare(library=args.library, **period, **options, build_folder=args.build, log=_say)
 
 
 def _train(args):
