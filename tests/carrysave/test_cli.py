@@ -135,7 +135,7 @@ def test_report_and_front(main, build_folder, tmp_path):
     ("arguments", "message"),
     [
         ("show nac", "no design is called 'nac'; did you mean mac"),
-        ("generate ../x", "no design is called '../x'; did you mean bit-slice, cube, dfp-"),
+        ("generate ../x", "no design is called '../x'; did you mean bit-slice, cast, cube, "),
         ("show mac -p width", "a parameter is given as key=value, not 'width'"),
         ("show mac -p =3", "a parameter is given as key=value, not '=3'"),
         ("show mac -p width=99", "a_width must be an integer in 4..16, not 99"),
