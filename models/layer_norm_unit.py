@@ -53,7 +53,7 @@ class LayerNormConfig(LayerNormWidths, RowUnitConfig):
             Field("last", 1),
         ))  # fmt: skip
 
-    def schedule(self, rows, bias=0):
+    def to_beats(self, rows, bias=0):
         """Input beats that load the biases of a row, one for each element or one for all, and then are whole rows.
 
         Raises
@@ -61,7 +61,7 @@ class LayerNormConfig(LayerNormWidths, RowUnitConfig):
         ConfigError
             As that of :class:`~carrysave.models.row_unit.RowUnitConfig`; for biases that do not fit.
         """
-        data = super().schedule(rows)
+        data = super().to_beats(rows)
         bias = one_or_each("biases", bias, np.shape(rows)[1])
         parts = split_rows(bias[None], width=self.bias_width, lanes=self.lanes, longest=self.row_beats)[0]
         loads = self.i.zeros(len(parts))

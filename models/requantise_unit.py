@@ -71,7 +71,7 @@ class RequantiseConfig(DyadicConfig):
             ]
         return Payload((*fields, Field("load", 1), Field("last", 1)))
 
-    def schedule(self, x, multiplier, shift, *, residual=None):
+    def to_beats(self, x, multiplier, shift, *, residual=None):
         """Input beats that fill the table and then are rows of channels.
 
         Parameters
@@ -108,7 +108,7 @@ class RequantiseConfig(DyadicConfig):
         self.i.check(beats)
         return beats
 
-    def collect(self, results, channels):
+    def from_beats(self, results, channels):
         """Rows of so many channels from beats of ``o``, an array ``(rows, channels)``."""
         return results["y"].reshape(-1, channels)
 

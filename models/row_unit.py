@@ -49,7 +49,7 @@ class RowUnitConfig(Config):
             Field("cut", 1),
         ))  # fmt: skip
 
-    def schedule(self, rows):
+    def to_beats(self, rows):
         """Input beats of whole rows.
 
         Parameters
@@ -71,7 +71,7 @@ class RowUnitConfig(Config):
         beats["last"][parts.shape[1] - 1 :: parts.shape[1]] = 1
         return beats
 
-    def collect(self, results, length):
+    def from_beats(self, results, length):
         """Rows of so many elements from beats of ``o``, an array ``(rows, length)``."""
         return results["y"].reshape(-1, length)
 

@@ -111,7 +111,9 @@ def test_configure():
     config = carrysave.configure("opt1", width=4)
     assert carrysave.configure(config) is config
     assert carrysave.configure(config, carry_spacing=3).carry_spacing == 3
-    with pytest.raises(CarrysaveError, match=r"^no design is called '\.\./x'; did you mean bit-slice, cast, cube, .*\?$"):
+    with pytest.raises(
+        CarrysaveError, match=r"^no design is called '\.\./x'; did you mean bit-slice, cast, cube, .*\?$"
+    ):
         carrysave.configure("../x")
 
 

@@ -175,7 +175,7 @@ def test_arrays_there_and_back(config, golden, function, beats):
     length = config.lanes * min(config.row_beats if beats == "longest" else beats, config.row_beats)
     half = 1 << config.width - 1
     rows = np.random.default_rng(3).integers(-half, half, (5, length))
-    found = config.collect(golden(config, config.schedule(rows)), length)
+    found = config.from_beats(golden(config, config.to_beats(rows)), length)
     assert (found == function(config, rows)).all()
 
 
@@ -183,9 +183,9 @@ def test_layer_norm_there_and_back():
     config = LayerNormConfig(lanes=2, row_beats=3)
     rng = np.random.default_rng(4)
     rows, bias = rng.integers(-128, 128, (4, 6)), rng.integers(-100, 100, 6)
-    found = config.collect(layer_norm_golden(config, config.schedule(rows, bias)), 6)
+    found = config.from_beats(layer_norm_golden(config, config.to_beats(rows, bias)), 6)
     assert (found == layer_norm(config, rows, bias)).all()
-    found = config.collect(layer_norm_golden(config, config.schedule(rows, 7)), 6)
+    found = config.from_beats(layer_norm_golden(config, config.to_beats(rows, 7)), 6)
     assert (found == layer_norm(config, rows, 7)).all()
 
 
@@ -194,11 +194,11 @@ def test_requantiser_there_and_back():
     rows, other = rng.integers(-1000, 1000, (2, 3, 8))
     config = RequantiseConfig(lanes=2, table_beats=4)
     ratios = dyadic(rng.uniform(0.01, 0.2, 8))
-    found = config.collect(requantise_golden(config, config.schedule(rows, *ratios)), 8)
+    found = config.from_beats(requantise_golden(config, config.to_beats(rows, *ratios)), 8)
     assert (found == requantise(config, rows, *ratios)).all()
     config, one = RequantiseConfig(lanes=4, residual=True), dyadic(0.07)
-    beats = config.schedule(rows, *one, residual=(other, *dyadic(0.03)))
-    found = config.collect(requantise_golden(config, beats), 8)
+    beats = config.to_beats(rows, *one, residual=(other, *dyadic(0.03)))
+    found = config.from_beats(requantise_golden(config, beats), 8)
     assert (found == requantise(config, rows, *one, identity=(other, *dyadic(0.03)))).all()
 
 
@@ -206,43 +206,43 @@ def test_requantiser_there_and_back():
     ("call", "message"),
     [
         (
-            lambda: ShiftmaxConfig().schedule(np.zeros((2, 68), int)),
+            lambda: ShiftmaxConfig().to_beats(np.zeros((2, 68), int)),
             r"^a row must have a multiple of 4 elements, 64 at most, not 68; change lanes or the longest row$",
         ),
         (
-            lambda: ShiftGELUConfig(lanes=1, row_beats=3).schedule(np.zeros((2, 4), int)),
+            lambda: ShiftGELUConfig(lanes=1, row_beats=3).to_beats(np.zeros((2, 4), int)),
             r"^a row must have a multiple of 1 elements, 3 at most, not 4; change lanes or the longest row$",
         ),
         (
-            lambda: LayerNormConfig().schedule(np.zeros((2, 6), int)),
+            lambda: LayerNormConfig().to_beats(np.zeros((2, 6), int)),
             r"^a row must have a multiple of 4 elements, 64 at most, not 6; change lanes or the longest row$",
         ),
         (
-            lambda: LayerNormConfig(bias_width=4).schedule(np.zeros((2, 4), int), 8),
+            lambda: LayerNormConfig(bias_width=4).to_beats(np.zeros((2, 4), int), 8),
             r"^an element of 4 bits must be in -8\.\.7, not 8$",
         ),
         (
-            lambda: ShiftmaxConfig().schedule(np.zeros(4, int)),
+            lambda: ShiftmaxConfig().to_beats(np.zeros(4, int)),
             r"^rows must be an array of two dimensions, not 1$",
         ),
         (
-            lambda: RequantiseConfig(table_beats=2).schedule(np.zeros((1, 12), int), 1, 0),
+            lambda: RequantiseConfig(table_beats=2).to_beats(np.zeros((1, 12), int), 1, 0),
             r"^a row must have a multiple of 4 elements, 8 at most, not 12; change lanes or the longest row$",
         ),
         (
-            lambda: RequantiseConfig(table_beats=2).schedule(np.zeros((1, 8), int), [1, 2, 3], 0),
+            lambda: RequantiseConfig(table_beats=2).to_beats(np.zeros((1, 8), int), [1, 2, 3], 0),
             r"^multipliers must be one, or 8, not an array of shape \(3,\)$",
         ),
         (
-            lambda: LayerNormConfig().schedule(np.zeros((2, 4), int), [1, 2]),
+            lambda: LayerNormConfig().to_beats(np.zeros((2, 4), int), [1, 2]),
             r"^biases must be one, or 4, not an array of shape \(2,\)$",
         ),
         (
-            lambda: RequantiseConfig(residual=True).schedule(np.zeros((1, 12), int), 1, 0),
+            lambda: RequantiseConfig(residual=True).to_beats(np.zeros((1, 12), int), 1, 0),
             r"^a residual operand must be there exactly if residual is true, not True$",
         ),
         (
-            lambda: RequantiseConfig(residual=True).schedule(
+            lambda: RequantiseConfig(residual=True).to_beats(
                 np.zeros((1, 12), int), 1, 0, residual=(np.zeros((2, 12), int), 1, 0)
             ),
             r"^a residual operand must have shape \(1, 12\), not \(2, 12\)$",
