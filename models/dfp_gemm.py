@@ -126,7 +126,9 @@ def _largest(matrix):
 
 
 def _safe(left, right, config):
-    """Whether no chain of these operands can leave its accumulator's range."""
+    """Whether no chain of these operands can leave its accumulator's range: by derivation, or by what the operands are."""
+    if config.overflow == "refuse":
+        return True
     steps = min(config.chain, -(-left.shape[1] // config.lanes))
     return steps * config.lanes * _largest(left) * _largest(right) < 1 << config.acc_width - 1
 
