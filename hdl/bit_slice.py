@@ -1,16 +1,16 @@
 """Bit-slice column array: asynchronous columns, their barrier, the layout of operands, and streams around it."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..models.bit_slice import GROUP
 from .encoders import place_digit_encoder
 from .event_counter import place_event_counter
-from .layout import payload_layout
 from .operand_bank import digit_layout, place_digit_bank, place_operand_bank
 from .shared import Shared
 from .slice_column import place_slice_column
+from .stream_unit import StreamUnit
 
 __all__ = ["BitSliceArray", "ResultBank"]
 
@@ -96,7 +96,7 @@ def _total(values):
     return values[0]
 
 
-class BitSliceArray(wiring.Component):
+class BitSliceArray(StreamUnit):
     """Array of bit-slice columns with streams; sparse over the digits of A.
 
     Parameters
@@ -119,16 +119,6 @@ class BitSliceArray(wiring.Component):
     the last digit of the slowest column two cycles pass before the next tile's first. A column ends a tile when its results
     have room.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__({
-            "i": In(stream.Signature(payload_layout(config.i))),
-            "o": Out(stream.Signature(payload_layout(config.o))),
-            "counters": Out(payload_layout(config.counters)),
-        })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()

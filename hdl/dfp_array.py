@@ -1,21 +1,20 @@
 """The design ``dfp-array``: an output-stationary array of integers, with the exponents of dynamic fixed point at its edges."""
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
-from amaranth.lib import data, fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, fifo
 
 from .dfp_block import DFPDown
 from .dfp_pe import shifted_operand
 from .dfp_stream import Rows
 from .float_parts import named
 from .int_to_float import place_int_to_float
-from .layout import payload_layout
+from .stream_unit import StreamUnit
 from .systolic import SystolicArray
 
 __all__ = ["DFPArray"]
 
 
-class DFPArray(wiring.Component):
+class DFPArray(StreamUnit):
     """Output-stationary array of DFP operands with streams.
 
     Parameters
@@ -37,17 +36,6 @@ class DFPArray(wiring.Component):
     The exponents of a tile wait beside the array until its last row has left. There are as many places for them as the array
     has for tiles, so they never make anything wait.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        counters = {"counters": Out(payload_layout(config.counters))} if config.counters else {}
-        super().__init__({
-            "i": In(stream.Signature(payload_layout(config.i))),
-            "o": Out(stream.Signature(payload_layout(config.o))),
-            **counters,
-        })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()

@@ -1,8 +1,6 @@
 """The design ``dfp-dot``: dot products of dynamic fixed point, whose chains spill to float32 or to a wide integer."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from ..models.float_format import FORMATS
 from .adder import prefix_add
@@ -18,12 +16,12 @@ from .dfp_pe import (
 )
 from .float_adder import place_float_adder
 from .int_to_float import place_int_to_float
-from .layout import payload_layout
+from .stream_unit import StreamUnit
 
 __all__ = ["DFPDot"]
 
 
-class DFPDot(wiring.Component):
+class DFPDot(StreamUnit):
     """Dot-product engine, one step a cycle, however short the chains are.
 
     Parameters
@@ -45,14 +43,6 @@ class DFPDot(wiring.Component):
     result waits at the output. To be extended to the wide accumulator a chain's sum must be resolved: in carry-save form its
     sign is not known.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def elaborate(self, platform):
         m = Module()

@@ -1,24 +1,14 @@
 """The designs ``dfp-fma`` and ``dfp-fma-cs``: two products and an accumulator a cycle, in dynamic fixed point."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from .dfp_pe import chain_carries, chain_control, place_carry_save_sum, place_dfp_pe, tell_chain
-from .layout import payload_layout
+from .stream_unit import StreamUnit
 
 __all__ = ["DFPFMA", "DFPFMACS"]
 
 
-class _Unit(wiring.Component):
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
-
+class _Unit(StreamUnit):
     def _tell(self, m, total, saturated=None):
         for name, value in tell_chain(self.config, total, saturated).items():
             m.d.comb += self.o.p[name].eq(value)

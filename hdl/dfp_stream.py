@@ -1,11 +1,9 @@
 """Streams around units of dynamic fixed point: rows of registers with their handshake, and counters of what came out."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
 
 from .event_counter import place_event_counter
-from .layout import payload_layout
+from .stream_unit import StreamUnit
 
 __all__ = ["DFPUnit", "Rows"]
 
@@ -48,7 +46,7 @@ class Rows:
         return held
 
 
-class DFPUnit(wiring.Component):
+class DFPUnit(StreamUnit):
     """Base of the units.
 
     Parameters
@@ -64,16 +62,6 @@ class DFPUnit(wiring.Component):
     counters : ``Out``
         See :attr:`~carrysave.models.dfp_units.DFPUnitConfig.counters`.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__({
-            "i": In(stream.Signature(payload_layout(config.i))),
-            "o": Out(stream.Signature(payload_layout(config.o))),
-            "counters": Out(payload_layout(config.counters)),
-        })  # fmt: skip
 
     def elaborate(self, platform):
         m = Module()

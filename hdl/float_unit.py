@@ -1,10 +1,10 @@
 """Units that multiply floating-point numbers: a core between two streams, with its registers and their handshake."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import stream, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .layout import payload_layout
+from .stream_unit import StreamUnit
 
 __all__ = ["Cuts", "FloatCore", "FloatUnit"]
 
@@ -69,7 +69,7 @@ class Cuts:
         return register
 
 
-class FloatUnit(wiring.Component):
+class FloatUnit(StreamUnit):
     """Stream in, core, stream out.
 
     Parameters
@@ -88,14 +88,6 @@ class FloatUnit(wiring.Component):
     The last register holds the product, those before it are in the core; each row takes new values as soon as the next row
     does, or is empty. With ``stages=0`` there is none, and the streams are one.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def elaborate(self, platform):
         m = Module()

@@ -4,13 +4,13 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from .laconic_pe import LaconicPE, place_laconic_pe, step_width
 from .laconic_terms import place_term_edge
-from .layout import payload_layout
 from .shared import Shared
+from .stream_unit import StreamUnit
 
 __all__ = ["LaconicArray", "LaconicGrid"]
 
@@ -166,7 +166,7 @@ class LaconicGrid(wiring.Component):
             m.d.sync += rest.eq(rest - 1)
 
 
-class LaconicArray(wiring.Component):
+class LaconicArray(StreamUnit):
     """Term-serial array with streams: any K, results overlapped with the next tile.
 
     Parameters
@@ -186,14 +186,6 @@ class LaconicArray(wiring.Component):
     The last step of a tile waits until the rows of the tile before are out of the drain's way, and until the result
     buffer has room for all rows of this tile.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def elaborate(self, platform):
         m = Module()

@@ -1,17 +1,16 @@
 """The designs ``mac`` and ``opt1``: one processing element with everything it needs to deliver finished integers."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import fifo, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import fifo
 
 from .final_adder import place_final_adder
-from .layout import payload_layout
 from .pe import carry_columns, encode_operand, place_correction, place_pe
+from .stream_unit import StreamUnit
 
 __all__ = ["MAC", "OPT1"]
 
 
-class _Unit(wiring.Component):
+class _Unit(StreamUnit):
     """Stream in, PE, final adder, stream out.
 
     Implementation notes
@@ -19,14 +18,6 @@ class _Unit(wiring.Component):
     The PE never stalls. A result's place in the output FIFO is reserved when its reduction's last beat is accepted, so
     that back-pressure acts on ``i`` only; five places are what one result a cycle needs.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def elaborate(self, platform):
         m = Module()

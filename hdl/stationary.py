@@ -1,11 +1,11 @@
 """What weight-stationary arrays have around their grid: streams, accumulator rows, and who waits when."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulator_rows import place_accumulator_rows, place_row_adder, row_number_width
-from .layout import payload_layout
+from .stream_unit import StreamUnit
 
 __all__ = ["StationaryArray", "grid_ports", "sums_config"]
 
@@ -46,7 +46,7 @@ def grid_ports(config):
     })  # fmt: skip
 
 
-class StationaryArray(wiring.Component):
+class StationaryArray(StreamUnit):
     """Weight-stationary array with streams; a subclass gives the grid.
 
     Parameters
@@ -69,12 +69,8 @@ class StationaryArray(wiring.Component):
     """
 
     def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
+        super().__init__(config)
         self.initiation_interval = 1  # between beats of any kind; between rows it is the configuration's
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def elaborate(self, platform):
         m = Module()

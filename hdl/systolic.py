@@ -7,14 +7,14 @@ broadcast along a row.
 from itertools import pairwise
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, fifo, wiring
 from amaranth.lib.wiring import In, Out
 
 from .edges import delayed, place_drain, place_row_encoder, place_train
 from .final_adder import place_final_adder
-from .layout import payload_layout
 from .pe import carry_columns, place_correction, place_pe, temporal
 from .shared import Shared
+from .stream_unit import StreamUnit
 
 __all__ = ["SystolicArray", "SystolicGrid"]
 
@@ -155,7 +155,7 @@ class SystolicGrid(wiring.Component):
         return m
 
 
-class SystolicArray(wiring.Component):
+class SystolicArray(StreamUnit):
     """Output-stationary array with streams: any K, results overlapped with the next tile.
 
     Parameters
@@ -176,14 +176,6 @@ class SystolicArray(wiring.Component):
     result buffer has room for all rows of this tile. The grid meanwhile runs on with zero operands, which change no sum.
     ``i.ready`` therefore depends on ``i.p.last``.
     """
-
-    def __init__(self, config):
-        self.config = config
-        self.latency = config.latency
-        self.initiation_interval = config.initiation_interval
-        super().__init__(
-            {"i": In(stream.Signature(payload_layout(config.i))), "o": Out(stream.Signature(payload_layout(config.o)))}
-        )
 
     def place_grid(self):
         """The grid as the shared module ``systolic_grid``."""
