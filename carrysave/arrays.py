@@ -12,7 +12,7 @@ __all__ = ["read_array", "read_arrays"]
 
 def read_arrays(path):
     """The named arrays of an ``.npz`` file, as a dictionary; raises :exc:`ConfigError` for anything else."""
-    loaded = _loaded(path, "an .npz file of integer arrays")
+    loaded = _loaded(path, "an .npz file of plain arrays")
     if isinstance(loaded, np.ndarray):
         raise ConfigError(f"{path} holds one array without a name; write an .npz file with numpy.savez")
     return loaded
@@ -20,7 +20,7 @@ def read_arrays(path):
 
 def read_array(path):
     """The one array of an ``.npy`` file; raises :exc:`ConfigError` for anything else."""
-    loaded = _loaded(path, "an .npy file of integers")
+    loaded = _loaded(path, "an .npy file of a plain array")
     if not isinstance(loaded, np.ndarray):
         raise ConfigError(f"{path} holds arrays with names; write one array with numpy.save")
     return loaded

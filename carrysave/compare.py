@@ -26,6 +26,7 @@ from .asic.synthesis import ABC_SCRIPTS, FRONT_ENDS, RECIPES, Recipe, register_o
 from .asic.timing import analyse
 from .compare_designs import ENTRIES
 from .compare_work import load_workload
+from .comparison import QUICK_RECIPES, library_facts
 from .hdl.catalogue import design
 from .hdl.verilog import verilog
 from .models.errors import CarrysaveError, ConfigError
@@ -73,10 +74,9 @@ class Effort:
     refinements: int
 
 
-_QUICK = (Recipe(script="map"), Recipe(script="keep", effort=0.9))
 EFFORTS = {
-    "quick": Effort(recipes=_QUICK, steps=3, refinements=0),
-    "normal": Effort(recipes=(*_QUICK, Recipe(script="nf", effort=0.9)), steps=4, refinements=1),
+    "quick": Effort(recipes=QUICK_RECIPES, steps=3, refinements=0),
+    "normal": Effort(recipes=(*QUICK_RECIPES, Recipe(script="nf", effort=0.9)), steps=4, refinements=1),
     "full": Effort(recipes=RECIPES, steps=6, refinements=2),
 }
 """Efforts by name."""
@@ -163,13 +163,7 @@ def compare_tpe(
         "effort": effort,
         "recipes": [f"{recipe.front_end}, {recipe.script}, {recipe.effort:g}" for recipe in EFFORTS[effort].recipes],
         "workload": shared.described(),
-        "library": {
-            "name": library.name,
-            "sha256": library.sha256,
-            "corner": library.corner,
-            "voltage_v": library.voltage_v,
-            "temperature_c": library.temperature_c,
-        },
+        "library": library_facts(library),
         "boundary": BOUNDARY,
         "rows": rows,
         "skipped": skipped,

@@ -2,8 +2,8 @@
 
 All are processing elements of an output-stationary array: operand registers, multipliers, accumulator. What serves a whole
 column and waits most of the time is outside for all of them alike: final adders, conversions, result buffers. So is, for the
-pair-FMA with a 32-bit accumulator, the float32 addition to which each of its chains spills; :data:`BOUNDARY` says so, and the
-engine that has it inside is a row of its own.
+pair-FMA with a 32-bit accumulator, the float32 addition to which each of its chains spills; the engine that has it inside is
+two more rows. :data:`BOUNDARY` says so.
 
 Areas and shortest periods come from a front of the processing element alone; energies from the activity of a gate-level
 run of a one-element array, all of whose results are checked, with operands of the digits training: those of the forward
@@ -19,13 +19,14 @@ from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.front import EFFORTS, REGISTER_OVERHEAD_PS, front
 from .asic.liberty import default_library, load_library
-from .asic.synthesis import Recipe
 from .asic.timing import analyse
+from .comparison import QUICK_RECIPES, check_period, library_facts
 from .hdl.catalogue import design
-from .hdl.verilog import verilog
+from .hdl.verilog import module_name, verilog
 from .models.cube import CubeConfig
 from .models.dfp import DFPFormat, DFPTensor, quantise
 from .models.dfp_array import DFPArrayConfig
+from .models.dfp_dot import DFPDotConfig
 from .models.errors import ConfigError
 from .models.float_dot import FloatDotConfig
 from .models.float_rounding import encode
@@ -41,15 +42,13 @@ SCHEMA = "carrysave-compare-fma/1"
 BOUNDARY = (
     "Processing elements of an output-stationary array: operand registers, multipliers, accumulator. Outside for all: what "
     "a column shares (final adder, conversion, result buffer). A chain of the 32-bit pair-FMA ends after three steps; the "
-    "float32 addition it spills to is outside, too, so that only the rows with 48 bits or a floating-point accumulator are "
-    "complete."
+    "float32 addition it spills to is outside, too, but for the rows with float32 sums: these are the whole dot-product engine, "
+    "which has no operand registers and takes a spill every cycle if need be."
 )
 PAPER_SPEEDUP = 1.8
 """Of training a convolutional network with INT16 over float32 on one processor (arXiv 1802.00930, section 5)."""
 _PAPER_PEAK = 2.0  # its pair-FMAs take two products where the float32 unit takes one
 
-PERIODS_PS = (100.0, 1e6)
-_RECIPES = (Recipe(script="map"), Recipe(script="keep", effort=0.9))
 _STEP = 100  # of the training: nine epochs, the slopes are no longer those of random weights
 _SEED = 1
 _PRODUCTS = 2048  # of each role, played for the energy
@@ -69,17 +68,26 @@ class Unit:
         Of a one-element array.
     reduction : :class:`int`
         Longest sum its accumulator takes here, in products.
+    whole : :class:`bool`
+        The whole design is measured, not its processing element.
     """
 
     name: str
     operands: str
     config: object = field(repr=False)
     reduction: int = _LONGEST
+    whole: bool = False
 
     @property
     def macs(self):
         """Products a cycle."""
         return self.config.lanes
+
+    @property
+    def module(self):
+        """Name of the module that is measured, with all that is in it."""
+        name = self.config.design
+        return module_name(name) if self.whole else design(name).pe(self.config)
 
 
 def units():
@@ -105,6 +113,10 @@ def units():
     for pe, form in (("mac", "resolved"), ("opt1", "carry-save")):
         chain = DFPArrayConfig(**one, input_shift=1, acc_width=32, max_k=6, pe=pe)
         found.append(Unit(name=f"INT16 pair, 32-bit chains, {form}", operands="dfp", config=chain, reduction=6))
+    for form in ("resolved", "carry-save"):
+        engine = DFPDotConfig(lanes=2, input_shift=1, accumulator=form, max_k=_LONGEST)
+        name = f"INT16 pair, 32-bit chains, float32 sums, {form}"
+        found.append(Unit(name=name, operands="dfp", config=engine, whole=True))
     for pe, form in (("mac", "resolved"), ("opt1", "carry-save")):
         found.append(Unit(name=f"INT16 pair, 48-bit sums, {form}", operands="dfp", config=DFPArrayConfig(**one, pe=pe)))
     for pe, form in (("mac", "resolved"), ("opt1", "carry-save")):
@@ -140,8 +152,7 @@ def compare_fma(*, library=None, period_ps=3000.0, effort="quick", build_folder=
         If an argument is not legal.
     """
     start, log = time.perf_counter(), log or (lambda line: None)
-    if not PERIODS_PS[0] < period_ps <= PERIODS_PS[1]:
-        raise ConfigError(f"period_ps must be above {PERIODS_PS[0]:g} and at most {PERIODS_PS[1]:g}, not {period_ps!r}")
+    check_period(period_ps)
     if effort not in EFFORTS:
         raise ConfigError(f"effort must be one of {', '.join(EFFORTS)}, not {effort!r}")
     library = load_library(library) if library else default_library()
@@ -156,12 +167,7 @@ def compare_fma(*, library=None, period_ps=3000.0, effort="quick", build_folder=
     return {
         "schema": SCHEMA,
         "carrysave": __version__,
-        "library": {
-            "name": library.name,
-            "sha256": library.sha256,
-            "corner": library.corner,
-            "voltage_v": library.voltage_v,
-        },
+        "library": library_facts(library),
         "period_ps": period_ps,
         "effort": effort,
         "boundary": BOUNDARY,
@@ -173,17 +179,15 @@ def compare_fma(*, library=None, period_ps=3000.0, effort="quick", build_folder=
 
 
 def _measured(unit, products, *, store, library, period_ps, effort):
-    pe = design(unit.config.design).pe(unit.config)
-    text = verilog(unit.config)
-    points = front(text, pe, cache_folder=store.root / "front", effort=effort, library=library)
+    points = front(verilog(unit.config), unit.module, cache_folder=store.root / "front", effort=effort, library=library)
     fitting = [point for point in points if point.delay_ps + REGISTER_OVERHEAD_PS <= period_ps]
     if not fitting:
         raise ConfigError(
             f"{unit.name} does not reach {period_ps:g} ps; its shortest period is "
             f"{points[0].delay_ps + REGISTER_OVERHEAD_PS:.0f} ps"
         )
-    netlist = map_design(unit.config, store=store, library=library, period_ps=period_ps, recipes=_RECIPES)
-    timing, inside = analyse(netlist), _inside(netlist, pe)
+    netlist = map_design(unit.config, store=store, library=library, period_ps=period_ps, recipes=QUICK_RECIPES)
+    timing, inside = analyse(netlist), _inside(netlist, unit.module)
     spent, checked = {}, 0
     for role in ROLES:
         beats = _beats(unit, [product for product in products if product.role == role])
@@ -257,6 +261,14 @@ def _encoded(unit, product):
 
 
 def _scheduled(unit, left, right, product):
+    if isinstance(unit.config, DFPDotConfig):
+        steps = -(-len(left) // unit.macs)
+        beats = unit.config.i.zeros(steps)
+        for name, operands, tensor in (("a", left, product.a_dfp), ("b", right, product.b_dfp)):
+            beats[name] = np.pad(operands, (0, steps * unit.macs - len(operands))).reshape(steps, unit.macs)
+            beats[f"{name}_exponent"] = tensor.exponents
+        beats["last"][-1] = 1
+        return beats
     a, b = left[np.newaxis], right[:, np.newaxis]
     if unit.operands == "dfp":
         a, b = (

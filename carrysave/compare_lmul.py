@@ -14,8 +14,8 @@ import numpy as np
 from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.liberty import default_library, load_library
-from .asic.synthesis import Recipe
 from .asic.timing import analyse
+from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, library_facts
 from .hdl.catalogue import design
 from .lmul_claims import claims
 from .models.errors import ConfigError
@@ -31,9 +31,6 @@ __all__ = ["SCHEMA", "Unit", "compare_lmul", "units"]
 
 SCHEMA = "carrysave-compare-lmul/1"
 
-PERIODS_PS = (100.0, 1e6)
-_OUT_OF_REACH_PS = 100.0  # no flip-flop with a gate behind it is that fast in the libraries here
-_RECIPES = (Recipe(script="map"), Recipe(script="keep", effort=0.9))
 _FORMATS = ("float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")
 _PRODUCTS = 1024  # played for the energy
 _REDUCTION = 64  # products of a dot product
@@ -141,8 +138,7 @@ def compare_lmul(*, library=None, period_ps=2000.0, formats=None, text=False, bu
         If the package with MiniLM's weights is asked for and not installed.
     """
     start, log = time.perf_counter(), log or (lambda line: None)
-    if not PERIODS_PS[0] < period_ps <= PERIODS_PS[1]:
-        raise ConfigError(f"period_ps must be above {PERIODS_PS[0]:g} and at most {PERIODS_PS[1]:g}, not {period_ps!r}")
+    check_period(period_ps)
     chosen = units()
     legal = list(dict.fromkeys(unit.format for unit in chosen))
     for name in formats or ():
@@ -158,12 +154,7 @@ def compare_lmul(*, library=None, period_ps=2000.0, formats=None, text=False, bu
     return {
         "schema": SCHEMA,
         "carrysave": __version__,
-        "library": {
-            "name": library.name,
-            "sha256": library.sha256,
-            "corner": library.corner,
-            "voltage_v": library.voltage_v,
-        },
+        "library": library_facts(library),
         "period_ps": period_ps,
         "errors": _errors(),
         "units": rows,
@@ -215,8 +206,8 @@ def _errors():
 
 def _measured(unit, *, store, library, period_ps):
     netlists = {
-        target: map_design(unit.config, store=store, library=library, period_ps=target, recipes=_RECIPES)
-        for target in (_OUT_OF_REACH_PS, period_ps)
+        target: map_design(unit.config, store=store, library=library, period_ps=target, recipes=QUICK_RECIPES)
+        for target in (OUT_OF_REACH_PS, period_ps)
     }
     timings = {target: analyse(netlist) for target, netlist in netlists.items()}
     # A multiplier's operands come from outside: the path from there to its register counts as one between registers does.

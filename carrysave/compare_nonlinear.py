@@ -14,8 +14,8 @@ import numpy as np
 from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.liberty import default_library, load_library
-from .asic.synthesis import Recipe
 from .asic.timing import analyse
+from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, library_facts
 from .models.cast_unit import CastConfig
 from .models.errors import ConfigError
 from .models.k_hot_unit import KHotConfig, k_hot_fields
@@ -36,10 +36,7 @@ __all__ = ["SCHEMA", "Unit", "compare_nonlinear", "units"]
 
 SCHEMA = "carrysave-compare-nonlinear/1"
 
-PERIODS_PS = (100.0, 1e6)
 ROW_LENGTHS = (1, 64)
-_OUT_OF_REACH_PS = 100.0  # no flip-flop with a gate behind it is that fast in the libraries here
-_RECIPES = (Recipe(script="map"), Recipe(script="keep", effort=0.9))
 _BUFFERS = ("distances", "elements", "exponentials", "factors", "maxima", "means", "results", "waiting")
 _SEED = 1
 _FEW, _MANY = 96, 480  # elements of the two runs: fewer than what a gate-level run would cut into streams
@@ -135,8 +132,7 @@ def compare_nonlinear(*, library=None, period_ps=2000.0, designs=None, row_lengt
         If an argument is not legal.
     """
     start, log = time.perf_counter(), log or (lambda line: None)
-    if not PERIODS_PS[0] < period_ps <= PERIODS_PS[1]:
-        raise ConfigError(f"period_ps must be above {PERIODS_PS[0]:g} and at most {PERIODS_PS[1]:g}, not {period_ps!r}")
+    check_period(period_ps)
     if type(row_length) is not int or not ROW_LENGTHS[0] <= row_length <= ROW_LENGTHS[1]:
         raise ConfigError(f"row_length must be an integer in {ROW_LENGTHS[0]}..{ROW_LENGTHS[1]}, not {row_length!r}")
     chosen = units(row_length=row_length)
@@ -156,12 +152,7 @@ def compare_nonlinear(*, library=None, period_ps=2000.0, designs=None, row_lengt
     return {
         "schema": SCHEMA,
         "carrysave": __version__,
-        "library": {
-            "name": library.name,
-            "sha256": library.sha256,
-            "corner": library.corner,
-            "voltage_v": library.voltage_v,
-        },
+        "library": library_facts(library),
         "period_ps": period_ps,
         "row_length": row_length,
         "scale": _SCALE,
@@ -175,8 +166,8 @@ def compare_nonlinear(*, library=None, period_ps=2000.0, designs=None, row_lengt
 def _measured(unit, row_length, *, store, library, period_ps):
     config = unit.config
     netlists = {
-        target: map_design(config, store=store, library=library, period_ps=target, recipes=_RECIPES)
-        for target in (_OUT_OF_REACH_PS, period_ps)
+        target: map_design(config, store=store, library=library, period_ps=target, recipes=QUICK_RECIPES)
+        for target in (OUT_OF_REACH_PS, period_ps)
     }
     timings = {target: analyse(netlist) for target, netlist in netlists.items()}
     # Some units have no register in front: the path from an input to a register counts as one between registers does.

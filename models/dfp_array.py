@@ -28,6 +28,8 @@ from .tile import TileStreams, tile_ends, tile_golden, tile_stimulus
 
 __all__ = ["DFPArrayConfig", "dfp_array_golden", "dfp_array_stimulus"]
 
+_WIDEST = 48  # of the integers that a down-converter takes
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DFPArrayConfig(TileStreams, Config):
@@ -58,7 +60,9 @@ class DFPArrayConfig(TileStreams, Config):
         "full", "all values, or the smallest one counts as its neighbour, as there is no opposite", choices=OPERANDS
     )
     max_k: int = parameter(65536, "longest reduction, in products", legal=(1, 1 << 20))
-    acc_width: int | None = parameter(None, "bits of the accumulators; derived from max_k's worst case", legal=(8, 48))
+    acc_width: int | None = parameter(
+        None, "bits of the accumulators; derived from max_k's worst case", legal=(8, _WIDEST)
+    )
     pe: str = parameter("opt1", "accumulator resolved, or in carry-save form", choices=("mac", "opt1"))
     output: str = parameter(
         "float32", "C as float32, rounded once, or down-converted to P bits", choices=("float32", "dfp")
@@ -90,10 +94,10 @@ class DFPArrayConfig(TileStreams, Config):
         least, most = self.max_k * low * high, self.max_k * max(low * low, high * high)
         need = width_of_range(least, most)
         if self.acc_width is None:
-            if need > 48:
+            if need > _WIDEST:
                 raise ConfigError(
-                    f"max_k = {self.max_k} needs accumulators of {need} bits, 48 is the most; set max_k to "
-                    f"{((1 << 47) - 1) // max(low * low, high * high)} or less, or input_shift to more than {self.input_shift}"
+                    f"max_k = {self.max_k} needs accumulators of {need} bits, {_WIDEST} is the most; set max_k to "
+                    f"{((1 << _WIDEST - 1) - 1) // max(low * low, high * high)} or less, or input_shift to more than {self.input_shift}"
                 )
             self._set(acc_width=max(need, 8))
         if self.acc_width < need:

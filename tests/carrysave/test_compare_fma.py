@@ -34,11 +34,13 @@ def test_what_is_compared():
     assert next(iter(found)).startswith("float32")
     assert {unit.operands for unit in found.values()} == {"float32", "float16", "bfloat16", "dfp", "int8"}
     for unit in found.values():
-        assert (unit.config.rows, unit.config.cols) == (1, 1)
+        assert unit.whole or (unit.config.rows, unit.config.cols) == (1, 1)
         assert unit.reduction <= unit.config.max_k
     chains = [unit for unit in found.values() if "32-bit chains" in unit.name]
     # What the pair-FMA's own derivation allows: three steps of two.
-    assert [(unit.reduction, unit.config.acc_width, unit.macs) for unit in chains] == [(6, 32, 2)] * 2
+    assert [(unit.config.acc_width, unit.macs) for unit in chains] == [(32, 2)] * 4
+    assert [unit.config.chain * unit.macs if unit.whole else unit.reduction for unit in chains] == [6] * 4
+    assert {unit.module for unit in chains} == {"mac_pe", "opt1_pe", "dfp_dot"}
 
 
 @pytest.mark.parametrize("unit", units(), ids=lambda unit: unit.name)

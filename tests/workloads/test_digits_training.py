@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 
+from carrysave.models.convolution import conv_forward
 from carrysave.models.dfp import DFPCounts
 from carrysave.models.dfp_gemm import dfp_gemm
 from carrysave.models.errors import ConfigError
@@ -76,6 +77,16 @@ def test_statistics_become_those_of_the_images():
     for _ in range(200):
         _gradients, logits, _loss = network.gradients(images, labels, Plain())
     assert np.allclose(network.logits(images, Plain()), logits, rtol=1e-6, atol=1e-6)
+
+
+def test_a_step_moves_the_statistics_by_a_tenth():
+    rng = np.random.default_rng(4)
+    network, images = float64_network(rng), rng.random((6, 8, 8, 1))
+    product = conv_forward(images, network.parameters["conv1"], np.matmul, padding=1)
+    network.gradients(images, np.arange(6), Plain())
+    mean, variance = network._statistics["conv1"]
+    assert mean == pytest.approx(0.1 * product.mean(axis=(0, 1, 2)))
+    assert variance == pytest.approx(0.9 + 0.1 * product.var(axis=(0, 1, 2)))
 
 
 def test_cross_entropy_by_hand():

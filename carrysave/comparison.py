@@ -1,0 +1,29 @@
+"""What all comparisons at one clock period have in common: how they synthesise, their limits, what they say of the library."""
+
+from .asic.synthesis import Recipe
+from .models.errors import ConfigError
+
+__all__ = ["OUT_OF_REACH_PS", "QUICK_RECIPES", "check_period", "library_facts"]
+
+PERIODS_PS = (100.0, 1e6)
+OUT_OF_REACH_PS = 100.0
+"""A target period that gives the shortest one: no flip-flop with a gate behind it is that fast in the libraries here."""
+QUICK_RECIPES = (Recipe(script="map"), Recipe(script="keep", effort=0.9))
+"""Ways through synthesis, of which the best counts."""
+
+
+def check_period(period_ps):
+    """Raise :exc:`ConfigError` for a period that is not legal."""
+    if not PERIODS_PS[0] < period_ps <= PERIODS_PS[1]:
+        raise ConfigError(f"period_ps must be above {PERIODS_PS[0]:g} and at most {PERIODS_PS[1]:g}, not {period_ps!r}")
+
+
+def library_facts(library):
+    """Name, digest and corner of a :class:`~carrysave.asic.liberty.Library`, as JSON takes them."""
+    return {
+        "name": library.name,
+        "sha256": library.sha256,
+        "corner": library.corner,
+        "voltage_v": library.voltage_v,
+        "temperature_c": library.temperature_c,
+    }
