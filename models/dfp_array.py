@@ -95,9 +95,10 @@ class DFPArrayConfig(TileStreams, Config):
         need = width_of_range(least, most)
         if self.acc_width is None:
             if need > _WIDEST:
+                longest = ((1 << _WIDEST - 1) - 1) // max(low * low, high * high)
                 raise ConfigError(
-                    f"max_k = {self.max_k} needs accumulators of {need} bits, {_WIDEST} is the most; set max_k to "
-                    f"{((1 << _WIDEST - 1) - 1) // max(low * low, high * high)} or less, or input_shift to more than {self.input_shift}"
+                    f"max_k = {self.max_k} needs accumulators of {need} bits, {_WIDEST} is the most; set max_k to {longest} or "
+                    f"less, or input_shift to more than {self.input_shift}"
                 )
             self._set(acc_width=max(need, 8))
         if self.acc_width < need:
