@@ -99,13 +99,13 @@ def _arguments():
         "pairs, floating point and INT8 on a training's operands; nonlinear: softmax, GELU, layer normalisation, "
         "requantisation in integers",
     )
-    command.add_argument("--size", type=int, default=4, help="rows, columns and lanes (default: 4)")
+    command.add_argument("--size", type=int, help="tpe: rows, columns and lanes (default: 4)")
     command.add_argument("--library", metavar="FILE.lib", help="another Liberty library, or osu018, osu035")
     command.add_argument(
-        "--workload", default="normal", metavar="NAME|FILE.npz", help="normal, digits, a network, or A and B in int8"
+        "--workload", metavar="NAME|FILE.npz", help="tpe: normal (default), digits, a network, or A and B in int8"
     )
-    command.add_argument("--sigma", type=float, default=30, help="of operands that are made up (default: 30)")
-    command.add_argument("--sequence", type=int, metavar="TOKENS", help="for gpt-2")
+    command.add_argument("--sigma", type=float, help="tpe: of operands that are made up (default: 30)")
+    command.add_argument("--sequence", type=int, metavar="TOKENS", help="tpe: for gpt-2")
     command.add_argument(
         "--period",
         type=float,
@@ -113,12 +113,12 @@ def _arguments():
         help="one clock period for all (default: tpe each one's best, lmul and nonlinear 2000, fma 3000)",
     )
     command.add_argument("--formats", nargs="+", metavar="FORMAT", help="lmul: some formats only")
-    command.add_argument("--text", action="store_true", help="lmul: MiniLM on real text, too (takes minutes)")
-    command.add_argument("--row-length", type=int, default=16, help="nonlinear: elements of a row (default: 16)")
-    command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="some of them only")
     command.add_argument(
-        "--effort", default="quick", help="tpe, fma: of synthesis: quick, normal or full (default: quick)"
+        "--text", action="store_true", default=None, help="lmul: MiniLM on real text, too (takes minutes)"
     )
+    command.add_argument("--row-length", type=int, help="nonlinear: elements of a row (default: 16)")
+    command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="tpe, nonlinear: some of them only")
+    command.add_argument("--effort", help="tpe, fma: of synthesis: quick, normal or full (default: quick)")
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write .html, .md or .json")
     text = "train on real data by dynamic fixed point, float32 beside it; replay on simulated RTL"
     command = add("train", text, parent=common)
@@ -129,17 +129,17 @@ def _arguments():
     command.add_argument("--block", metavar="tensor|row|16|32", help="what shares an exponent (default: tensor)")
     command.add_argument("--rounding", metavar="MODE", help="nearest-even, toward-zero or stochastic")
     command.add_argument("--spill", metavar="wide|float32", help="exact sums, or chains of 32 bits (default: wide)")
-    command.add_argument("--seeds", type=int, default=5, metavar="N", help="trainings, with seeds from 0 (default: 5)")
+    command.add_argument("--seeds", type=int, metavar="N", help="trainings, with seeds from 0 (default: 5)")
     command.add_argument("--epochs", type=int, help="passes over the images (default: 20)")
     command.add_argument(
         "-o", dest="output", type=Path, metavar="FILE.svg", help="default: curves.svg in the build folder"
     )
     command.add_argument("--replay", type=int, metavar="STEP", help="only the products of this step, on simulated RTL")
-    command.add_argument("--design", default="dfp-array", metavar="NAME", help="replay: on which (default: dfp-array)")
+    command.add_argument("--design", metavar="NAME", help="replay: on which (default: dfp-array)")
     command.add_argument(
         "-p", dest="pairs", action="extend", nargs="+", default=[], metavar="KEY=VALUE", help="replay: its parameters"
     )
-    command.add_argument("--simulator", metavar="verilator|icarus", default="verilator", help="default: verilator")
+    command.add_argument("--simulator", metavar="verilator|icarus", help="replay: default verilator")
     command = add(
         "formats", "fixed-point formats for your tensors: width and binary point under an error budget", parent=common
     )

@@ -232,15 +232,38 @@ def _demo(args):
     return result, ""
 
 
+_COMPARE_OPTIONS = {
+    "tpe": ("size", "workload", "sigma", "sequence", "designs", "effort"),
+    "lmul": ("formats", "text"),
+    "fma": ("effort",),
+    "nonlinear": ("designs", "row_length"),
+}
+
+
+def _given(args, what, options, others):
+    """Those of the options that are given; one of the others is refused, for it would do nothing."""
+    for name in others:
+        if name not in options and getattr(args, name) not in (None, []):
+            option = {"pairs": "-p", "output": "-o"}.get(name, f"--{name.replace('_', '-')}")
+            raise ConfigError(f"{option} means nothing to {what}")
+    return {name: getattr(args, name) for name in options if getattr(args, name) not in (None, [])}
+
+
 def _compare(args):
     from . import compare_fma_page, compare_lmul_page, compare_nonlinear_page, compare_page
+    from .compare import compare_tpe
+    from .compare_fma import compare_fma
+    from .compare_lmul import compare_lmul
+    from .compare_nonlinear import compare_nonlinear
 
     page, compare = {
-        "tpe": (compare_page, _compare_tpe),
-        "lmul": (compare_lmul_page, _compare_lmul),
-        "fma": (compare_fma_page, _compare_fma),
-        "nonlinear": (compare_nonlinear_page, _compare_nonlinear),
+        "tpe": (compare_page, compare_tpe),
+        "lmul": (compare_lmul_page, compare_lmul),
+        "fma": (compare_fma_page, compare_fma),
+        "nonlinear": (compare_nonlinear_page, compare_nonlinear),
     }[args.what]
+    everyones = {name for options in _COMPARE_OPTIONS.values() for name in options}
+    given = _given(args, f"compare {args.what}", _COMPARE_OPTIONS[args.what], sorted(everyones))
     writers = {
         ".html": page.comparison_html,
         ".md": page.comparison_markdown,
@@ -248,51 +271,13 @@ def _compare(args):
     }
     if args.output and args.output.suffix not in writers:
         raise ConfigError(f"output must end in {', '.join(writers)}, not {str(args.output)!r}")
-    result = compare(args)
+    if args.period is not None:
+        given["period_ps"] = args.period
+    result = compare(library=args.library, **given, build_folder=args.build, log=_say)
     text = page.comparison_text(result)
     if args.output:
         text += f"\n\n{api.write_whole(args.output, writers[args.output.suffix](result))}"
     return result, text
-
-
-def _compare_tpe(args):
-    from .compare import compare_tpe
-
-    return compare_tpe(
-        size=args.size,
-        library=args.library,
-        workload=args.workload,
-        sigma=args.sigma,
-        sequence=args.sequence,
-        period_ps=args.period,
-        designs=args.designs,
-        effort=args.effort,
-        build_folder=args.build,
-        log=_say,
-    )
-
-
-def _compare_lmul(args):
-    from .compare_lmul import compare_lmul
-
-    return _at_period(args, compare_lmul, formats=args.formats, text=args.text)
-
-
-def _compare_fma(args):
-    from .compare_fma import compare_fma
-
-    return _at_period(args, compare_fma, effort=args.effort)
-
-
-def _compare_nonlinear(args):
-    from .compare_nonlinear import compare_nonlinear
-
-    return _at_period(args, compare_nonlinear, designs=args.designs, row_length=args.row_length)
-
-
-def _at_period(args, compare, **options):
-    period = {} if args.period is None else {"period_ps": args.period}
-    return compare(library=args.library, **period, **options, build_folder=args.build, log=_say)
 
 
 def _train(args):
@@ -301,20 +286,23 @@ def _train(args):
 
     given = {name: getattr(args, name) for name in ("arithmetic", "block", "rounding", "spill", "epochs")}
     training = TrainingConfig(**{name: value for name, value in given.items() if value is not None})
+    trained, replayed = ("seeds", "output"), ("design", "pairs", "simulator")
     if args.replay is not None:
-        replayed = train.replay_step(
+        given = _given(args, "a replay", replayed, trained)
+        result = train.replay_step(
             training,
             args.replay,
-            name=args.design,
-            parameters=args.pairs,
-            simulator=args.simulator,
+            name=given.get("design", "dfp-array"),
+            parameters=given.get("pairs", ()),
+            simulator=given.get("simulator", "verilator"),
             build_folder=args.build,
             log=_say,
         )
-        return replayed, train.replay_text(replayed), 1 if any(row.mismatches for row in replayed) else 0
+        return result, train.replay_text(result), 1 if any(row.mismatches for row in result) else 0
+    given = _given(args, "a training without --replay", trained, replayed)
     if args.output and args.output.suffix != ".svg":
         raise ConfigError(f"output must end in .svg, not {str(args.output)!r}")
-    result = train.compare_training(training, seeds=args.seeds, build_folder=args.build, log=_say)
+    result = train.compare_training(training, seeds=given.get("seeds", 5), build_folder=args.build, log=_say)
     path = api.write_whole(args.output or Path(args.build) / "curves.svg", train.curves_svg(result))
     return {**result, "picture": path}, f"{train.training_text(result)}\n\n{path}"
 

@@ -155,6 +155,10 @@ def test_report_and_front(main, build_folder, tmp_path):
         ("front mac --effort some", "effort must be one of quick, normal, full, not 'some'"),
         ("fpga mac --board arty", "no board is called 'arty'; did you mean icebreaker, ulx3s-85f?"),
         ("fpga mac --board icebreaker --clock nan", "clock_mhz must be positive and below 1e6, not nan"),
+        ("compare fma --designs mac", "--designs means nothing to compare fma"),
+        ("compare lmul --row-length 8", "--row-length means nothing to compare lmul"),
+        ("compare tpe --text", "--text means nothing to compare tpe"),
+        ("compare nonlinear -o x.pdf", "output must end in .html, .md, .json, not 'x.pdf'"),
         ("run mac no.npz -o out.npz", "cannot read no.npz: No such file or directory"),
         ("run mac . -o out.npz", "cannot read .: Is a directory"),
         # Usage, too, is one line.
