@@ -241,7 +241,7 @@ ARRAYS = {
         (
             {},
             {"lanes": 1, "source_width": 2, "multiplier_bits": 8, "width": 2},
-            {"lanes": 3, "table_beats": 5, "source_width": 9, "multiplier_bits": 16, "width": 5},
+            {"lanes": 3, "table_beats": 5, "source_width": 9, "bias_width": 12, "multiplier_bits": 16, "width": 5},
             {"lanes": 2, "table_beats": 256, "width": 32},
         ),
         (
@@ -329,7 +329,7 @@ BULK = {
         {"from_width": 32, "from_fraction": 24, "to_width": 12, "rounding": "stochastic", "overflow": "wrap-sm"},
     ),
     "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
-    "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "rounding": "half-up", "width": 16}),
+    "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "bias_width": 31, "source_width": 28, "width": 16}),
     "shift-gelu": ({"divider": "pipelined"}, {"divider": "pipelined", "octave": 256, "row_beats": 3}),
     "layer-norm": ({"divider": "pipelined"}, {"divider": "pipelined", "lanes": 3, "row_beats": 5, "width": 4}),
     "shiftmax": ({"divider": "pipelined"}, {"octave": 10, "output_width": 16, "row_beats": 3, "lanes": 8}),

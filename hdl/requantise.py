@@ -11,12 +11,9 @@ from .stream_unit import StreamUnit
 
 __all__ = ["DyadicLane", "Requantise", "place_dyadic_lane"]
 
-# Rows of registers in a lane; the one before it holds what comes in.
-_LANE_ROWS = 4
-
 
 class DyadicLane(wiring.Component):
-    """One element: product, shift, rounding, sum of the branches and clamp, each behind a register.
+    """One element: bias, product, shift, rounding, sum of the branches and clamp, each behind a register.
 
     Parameters
     ----------
@@ -26,8 +23,10 @@ class DyadicLane(wiring.Component):
     -------
     x, multiplier, shift : ``In``
         Of one branch; the same with ``residual_`` before it of the other, if there is one.
-    advance : ``In(4)``
-        The rows of registers take new values.
+    bias : ``In(signed(bias_width))``
+        Of the first branch; absent without.
+    advance : ``In``
+        The rows of registers take new values: four, and one for the bias.
     y : ``Out(signed(width))``
     saturated : ``Out(1)``
     """
@@ -46,17 +45,21 @@ class DyadicLane(wiring.Component):
                 f"{prefix}multiplier": In(config.multiplier_bits),
                 f"{prefix}shift": In(config.shift_width),
             }
-        return wiring.Signature(
-            {**ports, "advance": In(_LANE_ROWS), "y": Out(signed(config.width)), "saturated": Out(1)}
-        )
+        if config.bias_width:
+            ports["bias"] = In(signed(config.bias_width))
+        # The row before the lane's holds what comes in.
+        advance = In(config.latency - 1)
+        return wiring.Signature({**ports, "advance": advance, "y": Out(signed(config.width)), "saturated": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         config = self._config
 
+        first = int(config.bias_width > 0)
+
         def register(row, value, name):
             held = Signal.like(value, name=f"{name}_r{row}", reset_less=True)
-            with m.If(self.advance[row]):
+            with m.If(self.advance[first + row]):
                 m.d.sync += held.eq(value)
             return held
 
@@ -77,6 +80,13 @@ class DyadicLane(wiring.Component):
         """The rounded product of a branch, behind its third register."""
         config = self._config
         x, multiplier, shift = (getattr(self, f"{prefix}{name}") for name in ("x", "multiplier", "shift"))
+        if config.bias_width:
+            operand = Signal(signed(config.operand_width), name=f"{prefix}operand")
+            m.d.comb += operand.eq(x if prefix else x + self.bias)
+            x, multiplier, shift = (
+                register(-1, value, f"{prefix}{name}")
+                for value, name in ((operand, "operand"), (multiplier, "multiplier"), (shift, "shift"))
+            )
         product = Signal(signed(config.product_width), name=f"{prefix}product")
         m.d.comb += product.eq(x * multiplier)
         product, shift = register(0, product, f"{prefix}product"), register(0, shift, f"{prefix}shift")
@@ -122,6 +132,7 @@ class Requantise(StreamUnit):
         m = Module()
         config = self.config
         names = [f"{prefix}{name}" for prefix in config.branches for name in ("multiplier", "shift")]
+        names += ["bias"] if config.bias_width else []
         layout = data.StructLayout({name: self.i.p[name].as_value().shape() for name in names})
         # A memory of one row has no address.
         m.submodules.table = table = memory.Memory(shape=layout, depth=max(config.table_beats, 2), init=[])

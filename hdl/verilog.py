@@ -77,8 +77,8 @@ def verilog_of(component, name, *, header="", reset=True):
     done = set()
     while missing := [module for module in export.modules if module not in done]:
         for module in missing:
-            shared = export.modules[module]
-            text = _rtlil(shared.create(), module, export, reset=shared.reset)
+            shared, prefix = export.modules[module]
+            text = _rtlil(shared.create(), module, Export(export.modules, prefix), reset=shared.reset)
             texts.append(text.split("\n", 1)[1].replace("attribute \\top 1\n", ""))
             done.add(module)
     with tempfile.TemporaryDirectory(prefix="carrysave-") as folder:

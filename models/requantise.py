@@ -36,9 +36,14 @@ class DyadicConfig(Config):
     rounding: str = parameter("half-even", "rounding of what the shift drops", choices=ROUNDINGS)
 
     @property
+    def operand_width(self):
+        """Bits of what is multiplied, two's complement."""
+        return self.source_width
+
+    @property
     def product_width(self):
-        """Bits of an integer times a multiplier: none is ``-2^(source_width - 1) 2^multiplier_bits``, the multiplier is less."""
-        lowest = -(1 << self.source_width - 1) * ((1 << self.multiplier_bits) - 1)
+        """Bits of an operand times a multiplier: none is ``-2^(operand_width - 1) 2^multiplier_bits``, the multiplier is less."""
+        lowest = -(1 << self.operand_width - 1) * ((1 << self.multiplier_bits) - 1)
         return (-lowest - 1).bit_length() + 1
 
     @property
@@ -137,7 +142,7 @@ def dyadic_product(config, x, multiplier, shift):
     ConfigError
         For the first integer, multiplier or shift that is out of its range.
     """
-    half = 1 << config.source_width - 1
+    half = 1 << config.operand_width - 1
     x = _checked("integer", x, -half, half - 1)
     multiplier = _checked("multiplier", multiplier, 0, (1 << config.multiplier_bits) - 1)
     shift = _checked("shift", shift, 0, MAX_SHIFT)

@@ -1,8 +1,9 @@
 """Design ``requantise``: a stream of wide integers becomes narrow ones, by a table of multipliers and shifts that beats load.
 
-The table has a row for each of ``table_beats`` beats of a row of data, and in it a multiplier and a shift for each lane; with one
-row they are those of a whole tensor. A beat with ``load`` fills a row of the table, any other takes one; both begin at row 0, go
-on by one, and begin again behind ``last`` or behind the table's end: no input can stop the unit.
+The table has a row for each of ``table_beats`` beats of a row of data, and in it a multiplier and a shift for each lane, and a
+bias, if there are any; with one row they are those of a whole tensor. A beat with ``load`` fills a row of the table, any other
+takes one; both begin at row 0, go on by one, and begin again behind ``last`` or behind the table's end: no input can stop the
+unit.
 :mod:`carrysave.models.requantise` has the arithmetic (arXiv 2207.01405, section 3.2).
 """
 
@@ -19,6 +20,9 @@ from .row import one_or_each, row_places, split_rows
 
 __all__ = ["RequantiseConfig", "requantise_golden", "requantise_stimulus"]
 
+#: Bits of what is multiplied: with 31 of multiplier, a product has the 63 that models hold.
+MAX_OPERAND = 32
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RequantiseConfig(DyadicConfig):
@@ -30,14 +34,29 @@ class RequantiseConfig(DyadicConfig):
     continuous: ClassVar[bool] = True
     #: Cycles between beats.
     initiation_interval: ClassVar[int] = 1
-    #: Cycles from a beat to its results: operands, product, shift, rounding, sum and clamp, each behind a register.
-    latency: ClassVar[int] = 5
-
     lanes: int = parameter(4, "elements of a beat", legal=(1, 32))
     table_beats: int = parameter(
         1, "rows of the table: 1 for a tensor, or the beats that hold all channels", legal=(1, 256)
     )
     residual: bool = parameter(False, "whether each element is requantised with one of another branch, and added to it")
+    bias_width: int = parameter(0, "bits of a bias, added before the multiplication; 0 is none", legal=(0, 31))
+
+    def derive(self):
+        if self.operand_width > MAX_OPERAND:
+            raise ConfigError(
+                f"a sum of {self.source_width} bits and a bias has {self.operand_width}, {MAX_OPERAND} at most; "
+                f"source_width and bias_width must be less than {MAX_OPERAND}, not {self.source_width!r} and {self.bias_width!r}"
+            )
+
+    @property
+    def operand_width(self):
+        """Bits of an element and its bias."""
+        return max(self.source_width, self.bias_width) + 1 if self.bias_width else self.source_width
+
+    @property
+    def latency(self):
+        """Cycles from a beat to its results: operands, bias, product, shift, rounding, sum and clamp, each behind a register."""
+        return 6 if self.bias_width else 5
 
     @property
     def shift_width(self):
@@ -57,6 +76,7 @@ class RequantiseConfig(DyadicConfig):
         ``x``                       elements, unless ``load`` is set
         ``multiplier``, ``shift``   of each lane, for the table, if ``load`` is set
         ``residual_...``            the same three of the other branch, if there is one
+        ``bias``                    of each lane, for the table, if ``load`` is set, and if there are biases
         ``load``                    the beat fills a row of the table and gives no results
         ``last``                    the next beat begins at row 0 of the table
         ==========================  =====================================================================================
@@ -69,9 +89,11 @@ class RequantiseConfig(DyadicConfig):
                 Field(f"{prefix}multiplier", self.multiplier_bits, False, lanes),
                 Field(f"{prefix}shift", self.shift_width, False, lanes),
             ]
+        if self.bias_width:
+            fields.append(Field("bias", self.bias_width, True, lanes))
         return Payload((*fields, Field("load", 1), Field("last", 1)))
 
-    def to_beats(self, x, multiplier, shift, *, residual=None):
+    def to_beats(self, x, multiplier, shift, *, residual=None, bias=None):
         """Input beats that fill the table and then are rows of channels.
 
         Parameters
@@ -81,13 +103,17 @@ class RequantiseConfig(DyadicConfig):
             One for all, or one for each channel. A table of one row takes one for all, or one for each lane.
         residual : tuple (array, multiplier, shift), optional
             The same of the other branch, if there is one.
+        bias : :class:`int` or array of them, optional
+            Like ``multiplier``; 0 by default.
 
         Raises
         ------
         ConfigError
-            Unless integers fit, channels are a number of whole beats that the table has rows for, and ``residual`` is there
-            exactly if the configuration has it.
+            Unless integers fit, channels are a number of whole beats that the table has rows for, ``residual`` is there
+            exactly if the configuration has it, and ``bias`` only if it has biases.
         """
+        if bias is not None and not self.bias_width:
+            raise ConfigError(f"a bias needs bias_width, which is {self.bias_width!r}")
         if (residual is not None) != self.residual:
             raise ConfigError(f"a residual operand must be there exactly if residual is true, not {self.residual!r}")
         if residual is not None and np.shape(residual[0]) != np.shape(x):
@@ -105,6 +131,8 @@ class RequantiseConfig(DyadicConfig):
             for name, values in (("multiplier", multipliers), ("shift", shifts)):
                 beats[f"{prefix}{name}"][:table] = one_or_each(f"{name}s", values, table * lanes).reshape(table, lanes)
             beats[f"{prefix}x"][table:] = parts.reshape(-1, lanes)
+        if bias is not None:
+            beats["bias"][:table] = one_or_each("biases", bias, table * lanes).reshape(table, lanes)
         self.i.check(beats)
         return beats
 
@@ -153,10 +181,12 @@ def requantise_golden(config, beats):
         at = int(missing[0])
         raise ConfigError(f"beat {at} takes row {int(places[at])} of the table, which no beat before it has filled")
     table = beats[filled[data]]
-    exact = sum(
-        dyadic_product(config, beats[f"{prefix}x"][data], table[f"{prefix}multiplier"], table[f"{prefix}shift"])
-        for prefix in config.branches
-    )
+    exact = 0
+    for prefix in config.branches:
+        x = beats[f"{prefix}x"][data]
+        if config.bias_width and not prefix:
+            x = x + table["bias"]
+        exact = exact + dyadic_product(config, x, table[f"{prefix}multiplier"], table[f"{prefix}shift"])
     y = np.clip(exact, *config.bounds)
     return config.o.beats(y=y, saturated=(y != exact).sum(axis=1), last=beats["last"][data])
 
@@ -202,6 +232,10 @@ def requantise_stimulus(config, rng, count):
         x = np.where(rng.random(shape) < 0.2, rng.choice([-half, 1 - half, -1, 0, 1, half - 1], shape), x)
         x = np.where(rng.random(shape) < 0.2, np.clip(_powers(rng, shape, config.source_width), -half, half - 1), x)
         beats[f"{prefix}x"] = x
+    if config.bias_width:
+        half = 1 << config.bias_width - 1
+        bias = rng.integers(-half, half, shape) >> rng.integers(0, config.bias_width, shape)
+        beats["bias"] = np.where(rng.random(shape) < 0.2, rng.choice([-half, -1, 0, 1, half - 1], shape), bias)
     return beats
 
 

@@ -25,6 +25,8 @@ REQUANTISERS = [
     RequantiseConfig(lanes=1, table_beats=3, source_width=7, multiplier_bits=8, width=4, rounding="half-up"),
     RequantiseConfig(lanes=3, table_beats=4, source_width=13, multiplier_bits=9, residual=True, rounding="floor"),
     RequantiseConfig(lanes=2, residual=True, width=32),
+    RequantiseConfig(lanes=3, table_beats=2, source_width=27, bias_width=31),
+    RequantiseConfig(lanes=2, table_beats=3, source_width=9, bias_width=4, residual=True, multiplier_bits=8, width=4),
 ]
 
 ROWS = [
@@ -71,7 +73,7 @@ def test_requantisers(run, config):
     assert taken_o == (np.flatnonzero(beats["load"] == 0) + config.latency).tolist()
 
 
-@pytest.mark.parametrize("config", REQUANTISERS[1:3], ids=lambda config: config.canonical())
+@pytest.mark.parametrize("config", [*REQUANTISERS[1:3], REQUANTISERS[5]], ids=lambda config: config.canonical())
 @pytest.mark.parametrize("shares", [(0.0, 0.7), (0.6, 0.0), (0.5, 0.5)])
 def test_requantisers_wait(run, config, shares):
     rng = random.Random(5)

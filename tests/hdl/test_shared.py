@@ -67,6 +67,32 @@ def test_two_different_components_under_one_name(other):
         verilog_of(Chain([(4, "nibble", True), other]), "chain")
 
 
+class Chains(wiring.Component):
+    """Two chains, of counters of one name and two widths, each in a scope of its own."""
+
+    def __init__(self):
+        super().__init__({"x": In(4), "total": Out(13)})
+
+    def elaborate(self, platform):
+        m = Module()
+        totals = []
+        for width in (4, 5):
+            chain = Chain([(width, "counter", True)] * 2)
+            shared = Shared(lambda c=chain: c, chain.signature, name=f"chain{width}", reset=True, scope=True)
+            m.submodules += shared
+            m.d.comb += shared.x.eq(self.x)
+            totals.append(shared.total)
+        m.d.comb += self.total.eq(sum(totals))
+        return m
+
+
+def test_names_in_a_scope():
+    text = verilog_of(Chains(), "chains")
+    found = re.findall(r"^module (\w+)", text, flags=re.MULTILINE)
+    assert sorted(found) == ["chain4", "chain4_counter", "chain5", "chain5_counter", "chains"]
+    assert re.findall(r"^\s*(chain\d_counter) \S+ \($", text, flags=re.MULTILINE).count("chain5_counter") == 2
+
+
 def test_simulates_as_the_component(clocked):
     chain = Chain([(4, "nibble", True), (4, "nibble", True), (6, "six", True)])
 

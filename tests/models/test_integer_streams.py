@@ -33,6 +33,7 @@ def test_places_in_rows():
         RequantiseConfig(),
         RequantiseConfig(lanes=3, table_beats=4, residual=True, rounding="half-up", source_width=9, multiplier_bits=8),
         RequantiseConfig(lanes=1, table_beats=2, width=16, rounding="floor"),
+        RequantiseConfig(lanes=2, table_beats=3, residual=True, source_width=9, bias_width=12, multiplier_bits=8),
     ],
     ids=lambda config: config.canonical(),
 )
@@ -50,7 +51,8 @@ def test_requantiser(config):
                 total = 0
                 for branch in ("", "residual_") if config.residual else ("",):
                     m, c = (int(table[place][f"{branch}{name}"][lane]) for name in ("multiplier", "shift"))
-                    total += ROUND[config.rounding](Fraction(int(beat[f"{branch}x"][lane]) * m, 1 << c))
+                    bias = int(table[place]["bias"][lane]) if config.bias_width and not branch else 0
+                    total += ROUND[config.rounding](Fraction((int(beat[f"{branch}x"][lane]) + bias) * m, 1 << c))
                 exact.append(total)
             clamped = [min(max(value, low), high) for value in exact]
             saturated = sum(one != other for one, other in zip(exact, clamped, strict=True))
@@ -200,6 +202,12 @@ def test_requantiser_there_and_back():
     beats = config.to_beats(rows, *one, residual=(other, *dyadic(0.03)))
     found = config.from_beats(requantise_golden(config, beats), 8)
     assert (found == requantise(config, rows, *one, identity=(other, *dyadic(0.03)))).all()
+    config, bias = (
+        RequantiseConfig(lanes=2, table_beats=4, source_width=12, bias_width=14),
+        rng.integers(-8000, 8000, 8),
+    )
+    found = config.from_beats(requantise_golden(config, config.to_beats(rows, *ratios, bias=bias)), 8)
+    assert (found == requantise(config, rows + bias, *ratios)).all()
 
 
 @pytest.mark.parametrize(
@@ -236,6 +244,14 @@ def test_requantiser_there_and_back():
         (
             lambda: LayerNormConfig().to_beats(np.zeros((2, 4), int), [1, 2]),
             r"^biases must be one, or 4, not an array of shape \(2,\)$",
+        ),
+        (
+            lambda: RequantiseConfig().to_beats(np.zeros((1, 8), int), 1, 0, bias=1),
+            r"^a bias needs bias_width, which is 0$",
+        ),
+        (
+            lambda: RequantiseConfig(bias_width=8),
+            r"^a sum of 32 bits and a bias has 33, 32 at most; source_width and bias_width must be less than 32, not 32 and 8$",
         ),
         (
             lambda: RequantiseConfig(residual=True).to_beats(np.zeros((1, 12), int), 1, 0),
