@@ -22,7 +22,7 @@ _NO_MACS = "multiplies nothing: what is reported a multiply-accumulate is an ele
 
 _ROW_LIMITS = (
     _NO_MACS,
-    "a row is a multiple of `lanes` elements, `row_beats` beats at most; a longer one ends by itself, and is flagged `cut`",
+    "a row has `row_beats` beats at most; a longer one ends by itself, and is flagged `cut`",
 )
 
 FIXED_POINT_DESIGNS = (

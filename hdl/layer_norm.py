@@ -8,7 +8,7 @@ from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
 from .float_parts import named
 from .recurrence import Lockstep, Quotient, Root
-from .row_parts import RowCounter, RowValue
+from .row_parts import RowCounter, RowValue, ends_width, filled, give_ends
 from .shared import Shared
 from .stream_unit import StreamUnit
 
@@ -87,26 +87,27 @@ class LayerNorm(StreamUnit):
 
     Buffers are as in ``shiftmax``: a longest row, and what comes until the first beat of it is taken. The mean is rounded by a
     division of twice the sum and the count by twice the count, which rounds a half up; it was a half if nothing is left.
-    Elements are taken for unsigned ones there, more by ``2^(width - 1)``, which is even.
+    Elements are taken for unsigned ones there, more by ``2^(width - 1)``, which is even. Of empty lanes elements, distances and
+    biases are 0.
     """
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
         data = named(m, "data", self.i.valid & self.i.ready & ~self.i.p.load)
-        counter = RowCounter(m, config, last=self.i.p.last, accepted=data)
+        counter = RowCounter(m, config, payload=self.i.p, accepted=data)
         source, mean = self._means(m, counter, data)
         factors, buffer = self._factors(m, source, mean)
 
         rows = Rows(m, 3, valid=factors.r_rdy, ready=self.o.ready)
         m.d.comb += [
             buffer.r_en.eq(factors.r_rdy & rows.advance[0]),
-            factors.r_en.eq(buffer.r_en & buffer.r_data[-2]),
+            factors.r_en.eq(buffer.r_en & buffer.r_data[-ends_width(config)]),
             self.o.valid.eq(rows.valid[-1]),
         ]
         beat, factor = rows.register(0, buffer.r_data, "distances"), rows.register(0, factors.r_data, "factor")
         biases = rows.register(1, rows.register(0, self._biases(m, buffer), "biases"), "biases")
-        ends = beat[-2:]
+        ends = beat[-ends_width(config) :]
         for row in (1, 2):
             ends = rows.register(row, ends, "ends")
         for n in range(config.lanes):
@@ -118,15 +119,15 @@ class LayerNorm(StreamUnit):
                 lane.advance.eq(Cat(rows.advance[1:])),
                 self.o.p.y[n].eq(lane.y),
             ]
-        m.d.comb += [self.o.p.last.eq(ends[0]), self.o.p.cut.eq(ends[1])]
+        give_ends(m, config, self.o.p, ends)
         return m
 
     def _means(self, m, counter, data):
         """Buffers of elements and of means."""
         config = self.config
-        values = [self.i.p.x[n] for n in range(config.lanes)]
-        depth = config.row_beats + config.mean_cycles + 1
-        m.submodules.elements = elements = fifo.SyncFIFO(width=config.lanes * config.width + 2, depth=depth)
+        values = filled(m, config, counter.ends, [self.i.p.x[n] for n in range(config.lanes)], "filled")
+        width, depth = config.lanes * config.width, config.row_beats + config.mean_cycles + 1
+        m.submodules.elements = elements = fifo.SyncFIFO(width=width + ends_width(config), depth=depth)
         m.submodules.means = means = fifo.SyncFIFO(width=config.width, depth=depth)
 
         # Loading waits for rows that are complete and have not left.
@@ -134,7 +135,7 @@ class LayerNorm(StreamUnit):
         left = named(m, "left", self.o.valid & self.o.ready & self.o.p.last)
         m.d.sync += complete.eq(complete + (data & counter.ending) - left)
         m.d.comb += [
-            elements.w_data.eq(Cat(*values, counter.ending, counter.cut)),
+            elements.w_data.eq(Cat(self.i.p.x.as_value(), counter.ends)),
             elements.w_en.eq(data),
             self.i.ready.eq(Mux(self.i.p.load, complete == 0, elements.w_rdy)),
         ]
@@ -148,14 +149,12 @@ class LayerNorm(StreamUnit):
             shape=signed(config.sum_width),
             name="sum",
         )
-        beats = Signal(range(config.row_beats + 1))
-        m.d.comb += beats.eq(counter.place + 1)
-        for level in range(config.tree_levels + 1):
-            held = Signal.like(beats, name=f"beats{level}", reset_less=True)
-            m.d.sync += held.eq(beats)
-            beats = held
         count = Signal(range(config.max_length + 1))
-        m.d.comb += count.eq(beats * config.lanes)
+        m.d.comb += count.eq((counter.place + 1) * config.lanes - counter.empty)
+        for level in range(config.tree_levels + 1):
+            held = Signal.like(count, name=f"count{level}", reset_less=True)
+            m.d.sync += held.eq(count)
+            count = held
         recurrence = Quotient(
             dividend_width=(2 * config.max_length << config.width).bit_length(),
             divisor_width=(2 * config.max_length).bit_length(),
@@ -187,20 +186,23 @@ class LayerNorm(StreamUnit):
         config = self.config
         width = config.difference_width
         depth = config.row_beats + config.factor_cycles + 1
-        m.submodules.distances = buffer = fifo.SyncFIFO(width=config.lanes * width + 2, depth=depth)
+        m.submodules.distances = buffer = fifo.SyncFIFO(width=config.lanes * width + ends_width(config), depth=depth)
         m.submodules.factors = factors = fifo.SyncFIFO(width=config.factor_width, depth=depth)
         rows = Rows(m, 2, valid=means.r_rdy, ready=buffer.w_rdy)
         m.d.comb += [
             elements.r_en.eq(means.r_rdy & rows.advance[0]),
-            means.r_en.eq(elements.r_en & elements.r_data[-2]),
+            means.r_en.eq(elements.r_en & elements.r_data[-ends_width(config)]),
         ]
         beat, mean = rows.register(0, elements.r_data, "beat"), rows.register(0, means.r_data, "mean")
         distances = []
         for n in range(config.lanes):
             distance = Signal(signed(width), name=f"distance{n}")
             m.d.comb += distance.eq(beat.word_select(n, config.width).as_signed() - mean.as_signed())
-            distances.append(rows.register(1, distance, f"distance{n}"))
-        ends = rows.register(1, beat[-2:], "ends_of_distances")
+            distances.append(distance)
+        ends = beat[-ends_width(config) :]
+        distances = filled(m, config, ends, distances, "filled_distance")
+        distances = [rows.register(1, distance, f"distance{n}") for n, distance in enumerate(distances)]
+        ends = rows.register(1, ends, "ends_of_distances")
         made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
         m.d.comb += [buffer.w_data.eq(Cat(*distances, ends)), buffer.w_en.eq(made)]
 
@@ -251,6 +253,7 @@ class LayerNorm(StreamUnit):
         m.submodules.biases = table = memory.Memory(shape=config.lanes * config.bias_width, depth=depth, init=[])
         write, read = table.write_port(), table.read_port(domain="comb")
         w_place, r_place = Signal(range(depth)), Signal(range(depth))
+        ends = buffer.r_data[-ends_width(config) :]
         m.d.comb += [
             write.en.eq(self.i.valid & self.i.ready & self.i.p.load),
             write.addr.eq(w_place),
@@ -260,5 +263,6 @@ class LayerNorm(StreamUnit):
         with m.If(write.en):
             m.d.sync += w_place.eq(Mux(self.i.p.last | (w_place == config.row_beats - 1), 0, w_place + 1))
         with m.If(buffer.r_en):
-            m.d.sync += r_place.eq(Mux(buffer.r_data[-2], 0, r_place + 1))
-        return read.data
+            m.d.sync += r_place.eq(Mux(ends[0], 0, r_place + 1))
+        biases = [read.data.word_select(n, config.bias_width) for n in range(config.lanes)]
+        return Cat(filled(m, config, ends, biases, "filled_bias"))

@@ -1,16 +1,36 @@
 """Parts of units of rows: where rows end in a stream, one value of a row's elements, rows that wait for it."""
 
-from amaranth.hdl import Cat, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Mux, Signal, signed
 from amaranth.lib import fifo
 
 from ..models.shift_exp import SUM_LIMIT
 
-__all__ = ["MaximumBuffer", "RowCounter", "RowValue", "clamped_sum"]
+__all__ = ["MaximumBuffer", "RowCounter", "RowValue", "clamped_sum", "ends_width", "filled", "give_ends"]
 
 
 def clamped_sum(total):
     """A sum of exponentials, clamped."""
     return Mux(total > SUM_LIMIT, SUM_LIMIT, total)[: SUM_LIMIT.bit_length()]
+
+
+def ends_width(config):
+    """Bits of the ends of a beat, which go with it: see :class:`RowCounter`."""
+    return 2 + config.empty_width
+
+
+def filled(m, config, ends, words, name, *, neutral=0):
+    """Words of the lanes of a beat with these ends; in empty lanes the neutral word. The first lane is never empty."""
+    found = words[:1]
+    for n, word in enumerate(words[1:], 1):
+        found.append(Signal.like(word, name=f"{name}{n}"))
+        m.d.comb += found[n].eq(Mux(ends[2:] < config.lanes - n, word, neutral))
+    return found
+
+
+def give_ends(m, config, payload, ends):
+    """Drive ``last``, ``cut`` and ``empty`` of results."""
+    names = ("last", "cut", *(field.name for field in config.empty_fields))
+    m.d.comb += Cat(payload[name] for name in names).eq(ends)
 
 
 class RowCounter:
@@ -20,7 +40,8 @@ class RowCounter:
     ----------
     m : :class:`amaranth.hdl.Module`
     config : :class:`~carrysave.models.row_unit.RowUnitConfig`
-    last : 1-bit value
+    payload : view
+        Of a beat: ``last``, and ``empty`` with more than one lane.
     accepted : 1-bit value
         A beat of data is taken.
 
@@ -28,14 +49,24 @@ class RowCounter:
     -------
     place : value
         Of the beat in its row.
-    ending, cut : 1-bit value
-        The beat ends its row; it does without ``last``.
+    ending : 1-bit value
+        The beat ends its row.
+    empty : value
+        How many of its lanes are empty.
+    ends : value
+        It ends its row; it does so without ``last``; ``empty``.
     """
 
-    def __init__(self, m, config, *, last, accepted):
+    def __init__(self, m, config, *, payload, accepted):
+        last = payload.last
         self.place = Signal(range(max(config.row_beats, 2)), name="place")
-        self.ending, self.cut = Signal(name="ending"), Signal(name="cut")
-        m.d.comb += [self.cut.eq(~last & (self.place == config.row_beats - 1)), self.ending.eq(last | self.cut)]
+        self.ending, cut = Signal(name="ending"), Signal(name="cut")
+        m.d.comb += [cut.eq(~last & (self.place == config.row_beats - 1)), self.ending.eq(last | cut)]
+        self.empty = Const(0, 0)
+        if config.empty_fields:
+            self.empty = Signal(config.empty_width, name="empty")
+            m.d.comb += self.empty.eq(Mux(last, payload.empty, 0))
+        self.ends = Cat(self.ending, cut, self.empty)
         with m.If(accepted):
             m.d.sync += self.place.eq(Mux(self.ending, 0, self.place + 1))
 
@@ -95,7 +126,7 @@ class MaximumBuffer:
     config : :class:`~carrysave.models.row_unit.RowUnitConfig`
         With ``maximum_cycles``.
     i : stream
-        Of ``x`` and ``last``.
+        Of ``x``, ``last``, and ``empty`` with more than one lane.
     at_least : :class:`int`, optional
         The maximum is no less.
 
@@ -104,7 +135,8 @@ class MaximumBuffer:
     r_rdy, r_en : ``Signal()``
         There is a beat; it is taken, if there is one.
     beat : value
-        Elements, lane 0 lowest, whether it ends its row, and whether that was cut.
+        Elements, lane 0 lowest, and above them the beat's ends. An element of an empty lane is the smallest there is, or
+        ``at_least``.
     maximum : value
         Of the beat's row, signed.
 
@@ -115,11 +147,13 @@ class MaximumBuffer:
     """
 
     def __init__(self, m, config, i, *, at_least=None):
-        values = [i.p.x[n] for n in range(config.lanes)]
         accepted = Signal(name="accepted")
-        counter = RowCounter(m, config, last=i.p.last, accepted=accepted)
-        depth = config.row_beats + config.maximum_cycles + 1
-        m.submodules.elements = elements = fifo.SyncFIFO(width=config.lanes * config.width + 2, depth=depth)
+        counter = RowCounter(m, config, payload=i.p, accepted=accepted)
+        neutral = -(1 << config.width - 1) if at_least is None else at_least
+        values = [i.p.x[n] for n in range(config.lanes)]
+        values = filled(m, config, counter.ends, values, "filled", neutral=neutral)
+        width, depth = config.lanes * config.width, config.row_beats + config.maximum_cycles + 1
+        m.submodules.elements = elements = fifo.SyncFIFO(width=width + ends_width(config), depth=depth)
         m.submodules.maxima = maxima = fifo.SyncFIFO(width=config.width, depth=depth)
         value = RowValue(
             m, values, valid=accepted, ends=counter.ending, pair=_larger, shape=signed(config.width), name="maximum"
@@ -130,14 +164,14 @@ class MaximumBuffer:
         m.d.comb += [
             accepted.eq(i.valid & i.ready),
             i.ready.eq(elements.w_rdy),
-            elements.w_data.eq(Cat(*values, counter.ending, counter.cut)),
+            elements.w_data.eq(Cat(*values, counter.ends)),
             elements.w_en.eq(accepted),
             maxima.w_data.eq(largest),
             maxima.w_en.eq(value.valid),
             self.r_rdy.eq(maxima.r_rdy),
             self.maximum.eq(maxima.r_data),
             elements.r_en.eq(self.r_rdy & self.r_en),
-            maxima.r_en.eq(elements.r_en & elements.r_data[-2]),
+            maxima.r_en.eq(elements.r_en & elements.r_data[width]),
         ]
 
 

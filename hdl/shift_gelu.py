@@ -7,7 +7,7 @@ from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
 from .float_parts import named
 from .recurrence import Lockstep, Quotient
-from .row_parts import MaximumBuffer, clamped_sum
+from .row_parts import MaximumBuffer, clamped_sum, ends_width, give_ends
 from .shift_exp import place_shift_exp_lane
 from .stream_unit import StreamUnit
 
@@ -33,8 +33,9 @@ class ShiftGELU(StreamUnit):
         i --> buffer --> x - maximum --> ShiftExp -----------------> buffer --> x --> shift --> x --> o
           \\-> maximum --^   - maximum --> ShiftExp -> + --> division --^
 
-    The first buffer holds a longest row, see :class:`~carrysave.hdl.row_parts.MaximumBuffer`. Each element has a division of its
-    own; the second buffer holds what comes while one goes on, or as many as are on their way.
+    The first buffer holds a longest row, see :class:`~carrysave.hdl.row_parts.MaximumBuffer`; elements of empty lanes are 0 from
+    there on. Each element has a division of its own; the second buffer holds what comes while one goes on, or as many as are on
+    their way.
     """
 
     def elaborate(self, platform):
@@ -45,8 +46,8 @@ class ShiftGELU(StreamUnit):
 
         rows = 1 + config.exponential_cycles
         depth = config.factor_cycles + 1 if config.divider == "pipelined" else 2
-        lane_width = width + value_width
-        m.submodules.exponentials = buffer = fifo.SyncFIFO(width=config.lanes * lane_width + 2, depth=depth)
+        lane_width, ends_bits = width + value_width, ends_width(config)
+        m.submodules.exponentials = buffer = fifo.SyncFIFO(width=config.lanes * lane_width + ends_bits, depth=depth)
         rows = Rows(m, rows, valid=source.r_rdy, ready=buffer.w_rdy)
         m.d.comb += source.r_en.eq(rows.advance[0])
         beat, highest = rows.register(0, source.beat, "beat"), rows.register(0, source.maximum, "highest")
@@ -61,7 +62,7 @@ class ShiftGELU(StreamUnit):
             beat = rows.register(row, beat, "beat")
         made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
         kept = [Cat(beat[width * n :][:width], e) for n, e in enumerate(lanes)]
-        m.d.comb += [buffer.w_data.eq(Cat(*kept, beat[-2:])), buffer.w_en.eq(made)]
+        m.d.comb += [buffer.w_data.eq(Cat(*kept, beat[-ends_bits:])), buffer.w_en.eq(made)]
 
         sums = Signal(config.lanes * SUM_LIMIT.bit_length(), reset_less=True)
         summed = Signal()
@@ -90,7 +91,7 @@ class ShiftGELU(StreamUnit):
             self.o.valid.eq(rows.valid[-1]),
         ]
         beat, factor = rows.register(0, buffer.r_data, "made"), rows.register(0, factors.r_data, "factor")
-        ends = beat[-2:]
+        ends = beat[-ends_bits:]
         for row in (1, 2, 3):
             ends = rows.register(row, ends, "ends_out")
         for n in range(config.lanes):
@@ -102,5 +103,5 @@ class ShiftGELU(StreamUnit):
             result = Signal(signed(config.result_width), name=f"result{n}")
             m.d.comb += result.eq(element.as_signed() * sigmoid)
             m.d.comb += self.o.p.y[n].eq(rows.register(3, result, f"result{n}"))
-        m.d.comb += [self.o.p.last.eq(ends[0]), self.o.p.cut.eq(ends[1])]
+        give_ends(m, config, self.o.p, ends)
         return m

@@ -7,7 +7,7 @@ from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
 from .float_parts import named
 from .recurrence import Lockstep, Quotient
-from .row_parts import MaximumBuffer, RowValue, clamped_sum
+from .row_parts import MaximumBuffer, RowValue, clamped_sum, ends_width, filled, give_ends
 from .shift_exp import place_shift_exp_lane
 from .stream_unit import StreamUnit
 
@@ -43,12 +43,12 @@ class Shiftmax(StreamUnit):
         config = self.config
         source = MaximumBuffer(m, config, self.i)
 
-        depth = config.row_beats + config.factor_cycles + 1
-        m.submodules.exponentials = buffer = fifo.SyncFIFO(width=config.lanes * config.value_width + 2, depth=depth)
+        width, depth = config.lanes * config.value_width, config.row_beats + config.factor_cycles + 1
+        m.submodules.exponentials = buffer = fifo.SyncFIFO(width=width + ends_width(config), depth=depth)
         rows = Rows(m, 1 + config.exponential_cycles, valid=source.r_rdy, ready=buffer.w_rdy)
         m.d.comb += source.r_en.eq(rows.advance[0])
         beat, highest = rows.register(0, source.beat, "beat"), rows.register(0, source.maximum, "highest")
-        ends = beat[-2:]
+        ends = beat[-ends_width(config) :]
         lanes = []
         for n in range(config.lanes):
             m.submodules[f"lane_{n}"] = lane = place_shift_exp_lane(config)
@@ -60,6 +60,8 @@ class Shiftmax(StreamUnit):
             lanes.append(lane.e)
         for row in range(1, len(rows.advance)):
             ends = rows.register(row, ends, "ends")
+        # Those of empty lanes are no part of the sum, and make results of 0.
+        lanes = filled(m, config, ends, lanes, "filled")
         made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
         m.d.comb += [buffer.w_data.eq(Cat(*lanes, ends)), buffer.w_en.eq(made)]
 
@@ -93,11 +95,11 @@ class Shiftmax(StreamUnit):
         rows = Rows(m, 3, valid=factors.r_rdy, ready=self.o.ready)
         m.d.comb += [
             buffer.r_en.eq(factors.r_rdy & rows.advance[0]),
-            factors.r_en.eq(buffer.r_en & buffer.r_data[-2]),
+            factors.r_en.eq(buffer.r_en & buffer.r_data[width]),
             self.o.valid.eq(rows.valid[-1]),
         ]
         exponentials = rows.register(0, buffer.r_data, "exponentials")
-        factor, ends = rows.register(0, factors.r_data, "factor"), exponentials[-2:]
+        factor, ends = rows.register(0, factors.r_data, "factor"), exponentials[width:]
         for row in (1, 2):
             ends = rows.register(row, ends, "ends_out")
         for n in range(config.lanes):
@@ -107,5 +109,5 @@ class Shiftmax(StreamUnit):
             largest = (1 << config.result_width) - 1
             m.d.comb += result.eq(Mux(product > largest, largest, product))
             m.d.comb += self.o.p.y[n].eq(rows.register(2, result, f"result{n}"))
-        m.d.comb += [self.o.p.last.eq(ends[0]), self.o.p.cut.eq(ends[1])]
+        give_ends(m, config, self.o.p, ends)
         return m

@@ -39,18 +39,20 @@ class LayerNormConfig(LayerNormWidths, RowUnitConfig):
     def i(self):
         """One beat; its fields.
 
-        ========  ==================================================================
-        ``x``     elements, unless ``load`` is set
-        ``bias``  of each lane, for the table, if ``load`` is set
-        ``load``  the beat fills a row of the table and gives no results
-        ``last``  ends a row of data, or begins anew in the table
-        ========  ==================================================================
+        =========  ============================================================================================
+        ``x``      elements, unless ``load`` is set
+        ``bias``   of each lane, for the table, if ``load`` is set
+        ``load``   the beat fills a row of the table and gives no results
+        ``last``   ends a row of data, or begins anew in the table
+        ``empty``  with the ``last`` of data, how many of the highest lanes hold no element; absent with one lane
+        =========  ============================================================================================
         """
         return Payload((
             Field("x", self.width, True, (self.lanes,)),
             Field("bias", self.bias_width, True, (self.lanes,)),
             Field("load", 1),
             Field("last", 1),
+            *self.empty_fields,
         ))  # fmt: skip
 
     def to_beats(self, rows, bias=0):
@@ -63,7 +65,7 @@ class LayerNormConfig(LayerNormWidths, RowUnitConfig):
         """
         data = super().to_beats(rows)
         bias = one_or_each("biases", bias, np.shape(rows)[1])
-        parts = split_rows(bias[None], width=self.bias_width, lanes=self.lanes, longest=self.row_beats)[0]
+        parts = split_rows(bias[None], width=self.bias_width, lanes=self.lanes, longest=self.row_beats, whole=False)[0]
         loads = self.i.zeros(len(parts))
         loads["bias"], loads["load"] = parts, 1
         loads["last"][-1] = 1
@@ -116,7 +118,8 @@ def layer_norm_golden(config, beats):
     Raises
     ------
     ConfigError
-        If a row takes a bias that no beat before its end has filled.
+        If a beat takes biases that no beat before its row's end has filled, and as
+        :func:`~carrysave.models.row_unit.row_golden`.
     """
     loads, data = np.flatnonzero(beats["load"]), np.flatnonzero(beats["load"] == 0)
     filled = row_places(beats["last"][loads], config.row_beats)
@@ -139,7 +142,7 @@ def layer_norm_golden(config, beats):
     biases = beats["bias"][source]
 
     def function(rows, which):
-        return layer_norm(config, rows) + biases[which].reshape(rows.shape)
+        return layer_norm(config, rows) + biases[which].reshape(len(rows), -1)[:, : rows.shape[1]]
 
     return row_golden(config, beats[data], function)
 
@@ -166,9 +169,12 @@ def layer_norm_stimulus(config, rng, count):
     beats["load"] = load
     beats["last"] = load & (rng.random(count) < 0.4)
     beats["last"][:first] = 0
-    beats["x"][data], beats["last"][data] = row_stimulus(config, rng, len(data))
+    for name, values in row_stimulus(config, rng, len(data)).items():
+        beats[name][data] = values
     half = 1 << config.bias_width - 1
     shape = (count, config.lanes)
     bias = rng.integers(-half, half, shape) >> rng.integers(0, config.bias_width, shape)
     beats["bias"] = np.where(rng.random(shape) < 0.2, rng.choice([-half, -1, 0, 1, half - 1], shape), bias)
+    for field in config.empty_fields:
+        beats[field.name][load] = rng.choice([0, 1, field.maximum], np.count_nonzero(load))
     return beats

@@ -57,7 +57,7 @@ def row_places(last, longest):
     return (places - np.maximum.accumulate(np.where(begins, places, 0))) % longest
 
 
-def split_rows(rows, *, width, lanes, longest):
+def split_rows(rows, *, width, lanes, longest, whole=True):
     """Rows cut into beats.
 
     Parameters
@@ -65,6 +65,8 @@ def split_rows(rows, *, width, lanes, longest):
     rows : array of integers, (rows, elements)
     width, lanes, longest : :class:`int`
         Bits of an element, elements of a beat, beats of the longest row.
+    whole : :class:`bool`
+        Rows must be whole beats; others are filled up with zeros.
 
     Returns
     -------
@@ -73,18 +75,18 @@ def split_rows(rows, *, width, lanes, longest):
     Raises
     ------
     ConfigError
-        For elements that do not fit, and for rows that are no whole number of beats or longer than the longest.
+        For elements that do not fit, for rows that are longer than the longest, and for those that must be whole beats but
+        are not.
     """
     rows = rows_of_integers(rows, width)
     if rows.ndim != 2:
         raise ConfigError(f"rows must be an array of two dimensions, not {rows.ndim!r}")
     count, length = rows.shape
-    if length % lanes or length > lanes * longest:
-        raise ConfigError(
-            f"a row must have a multiple of {lanes} elements, {lanes * longest} at most, not {length!r}; "
-            f"change lanes or the longest row"
-        )
-    return rows.reshape(count, length // lanes, lanes)
+    missing = -length % lanes
+    if length > lanes * longest or (whole and missing):
+        legal = f"a multiple of {lanes} elements, {lanes * longest}" if whole else f"{lanes * longest} elements"
+        raise ConfigError(f"a row must have {legal} at most, not {length!r}; change lanes or the longest row")
+    return np.pad(rows, ((0, 0), (0, missing))).reshape(count, -1, lanes)
 
 
 def one_or_each(what, values, count):

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from .config import Config, parameter
+from .errors import ConfigError
 from .payload import Field, Payload
 from .row import row_places, split_rows
 
@@ -17,14 +18,17 @@ DIVIDERS = ("iterative", "pipelined")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RowUnitConfig(Config):
-    """Base of the units: rows of beats, each of which ends with ``last``, ``row_beats`` at most."""
+    """Base of the units: rows of beats, each of which ends with ``last``, ``row_beats`` at most.
+
+    The highest lanes of a row's last beat can be empty.
+    """
 
     shorthands: ClassVar[dict] = {}
 
     #: Cycles between beats, as long as there is room for them.
     initiation_interval: ClassVar[int] = 1
 
-    lanes: int = parameter(4, "elements of a beat; a row has a multiple of them", legal=(1, 32))
+    lanes: int = parameter(4, "elements of a beat", legal=(1, 32))
     row_beats: int = parameter(16, "longest row in beats; a longer one ends by itself", legal=(1, 1024))
     divider: str = parameter(
         "iterative", "whether divisions follow each other, a bit a cycle, or begin every cycle", choices=DIVIDERS
@@ -36,17 +40,41 @@ class RowUnitConfig(Config):
         return (self.lanes - 1).bit_length()
 
     @property
+    def empty_width(self):
+        """Bits of ``empty``, which is less than ``lanes``."""
+        return (self.lanes - 1).bit_length()
+
+    @property
+    def empty_fields(self):
+        """The field ``empty`` of both streams; none with one lane, which a row cannot do without."""
+        return (Field("empty", self.empty_width),) if self.lanes > 1 else ()
+
+    @property
+    def never(self):
+        """More empty lanes than there are, where ``lanes`` is no power of two."""
+        return ("last x empty: 1, maximum",) if self.lanes < 1 << self.empty_width else ()
+
+    @property
     def i(self):
-        """``x``: elements; ``last`` ends a row."""
-        return Payload((Field("x", self.width, True, (self.lanes,)), Field("last", 1)))
+        """``x``: elements; ``last`` ends a row; ``empty``: with ``last``, how many of the highest lanes hold no element."""
+        return Payload((Field("x", self.width, True, (self.lanes,)), Field("last", 1), *self.empty_fields))
 
     @property
     def o(self):
-        """A beat for each of data: ``y``; ``last`` of a row; whether it was ``cut`` there, being longer than ``row_beats``."""
+        """A beat for each of data; its fields.
+
+        =========  =================================================================
+        ``y``      results, 0 in empty lanes
+        ``last``   ends a row
+        ``cut``    it does so because the row was longer than ``row_beats``
+        ``empty``  how many of the highest lanes were empty; absent with one lane
+        =========  =================================================================
+        """
         return Payload((
             Field("y", self.result_width, self.signed_result, (self.lanes,)),
             Field("last", 1),
             Field("cut", 1),
+            *self.empty_fields,
         ))  # fmt: skip
 
     def to_beats(self, rows):
@@ -63,17 +91,20 @@ class RowUnitConfig(Config):
         Raises
         ------
         ConfigError
-            Unless the elements fit and a row is a number of whole beats, ``row_beats`` at most.
+            Unless the elements fit and a row fits ``row_beats``.
         """
-        parts = split_rows(rows, width=self.width, lanes=self.lanes, longest=self.row_beats)
+        parts = split_rows(rows, width=self.width, lanes=self.lanes, longest=self.row_beats, whole=False)
         beats = self.i.zeros(parts.shape[0] * parts.shape[1])
         beats["x"] = parts.reshape(len(beats), self.lanes)
-        beats["last"][parts.shape[1] - 1 :: parts.shape[1]] = 1
+        ends = slice(parts.shape[1] - 1, None, parts.shape[1])
+        beats["last"][ends] = 1
+        for field in self.empty_fields:
+            beats[field.name][ends] = -np.shape(rows)[1] % self.lanes
         return beats
 
     def from_beats(self, results, length):
         """Rows of so many elements from beats of ``o``, an array ``(rows, length)``."""
-        return results["y"].reshape(-1, length)
+        return results["y"].reshape(-1, -(-length // self.lanes) * self.lanes)[:, :length]
 
 
 def row_lengths(config, last):
@@ -95,7 +126,7 @@ def row_golden(config, beats, function):
     Parameters
     ----------
     config : :class:`RowUnitConfig`
-    beats : array with fields ``x`` and ``last``
+    beats : array with fields ``x``, ``last``, and ``empty`` with more than one lane
         Beats of data.
     function : callable
         ``function(rows, which)``: results of rows of one length, an array ``(rows, elements)``; ``which`` are the indices of
@@ -104,23 +135,40 @@ def row_golden(config, beats, function):
     Returns
     -------
     array of ``config.o.dtype``
+
+    Raises
+    ------
+    ConfigError
+        For a row whose last beat would have no element.
     """
     lengths = row_lengths(config, beats["last"])
     starts = np.cumsum(lengths) - lengths
-    results = config.o.zeros(int(lengths.sum()))
-    for length in np.unique(lengths).tolist():
-        which = starts[lengths == length][:, None] + np.arange(length)
-        y = function(beats["x"][which].reshape(len(which), -1), which)
-        results["y"][which] = y.reshape(*which.shape, config.lanes)
     ends = starts + lengths - 1
+    results = config.o.zeros(int(lengths.sum()))
     results["last"][ends] = 1
     results["cut"][ends] = beats["last"][ends] == 0
+    elements = lengths * config.lanes
+    for field in config.empty_fields:
+        empty = np.where(results["cut"][ends] == 1, 0, beats[field.name][ends])
+        if (empty >= config.lanes).any():
+            raise ConfigError(
+                f"empty must be less than lanes, {config.lanes}, in a row's last beat, not {int(empty.max())!r}"
+            )
+        elements = elements - empty
+        results[field.name][ends] = empty
+    for count in np.unique(elements).tolist():
+        which = starts[elements == count][:, None] + np.arange(-(-count // config.lanes))
+        y = np.zeros((len(which), which.shape[1] * config.lanes), np.int64)
+        y[:, :count] = function(beats["x"][which].reshape(y.shape)[:, :count], which)
+        results["y"][which] = y.reshape(*which.shape, config.lanes)
     config.o.check(results)
     return results
 
 
 def row_stimulus(config, rng, count):
-    """``x`` and ``last`` of beats of data: short rows of extremes, a longest and a longer row, then random ones of all lengths.
+    """Fields of beats of data: short rows of extremes, a longest and a longer row, then random ones of all lengths.
+
+    Some rows have empty lanes, which hold elements like the others; ``empty`` without ``last`` is random.
 
     Parameters
     ----------
@@ -131,7 +179,8 @@ def row_stimulus(config, rng, count):
 
     Returns
     -------
-    x, last : array of ``int64``
+    dict of arrays of ``int64``
+        ``x``, ``last``, and with more than one lane ``empty``.
     """
     half = 1 << config.width - 1
     ends = [-half, half - 1]
@@ -159,4 +208,9 @@ def row_stimulus(config, rng, count):
     last[np.cumsum(lengths) - 1] = 1
     last = last[:count]
     last[-1:] = 1
-    return np.concatenate(directed)[:count], last
+    fields = {"x": np.concatenate(directed)[:count], "last": last}
+    for field in config.empty_fields:
+        most = np.where(last == 1, config.lanes - 1, field.maximum)
+        corner = np.choose(rng.integers(0, 4, count), [0, 0, np.minimum(1, most), most])
+        fields[field.name] = np.where(rng.random(count) < 0.6, corner, rng.integers(0, most, endpoint=True))
+    return fields

@@ -74,5 +74,4 @@ def shiftmax_stimulus(config, rng, count):
     rng : :class:`numpy.random.Generator`
     count : :class:`int`
     """
-    x, last = row_stimulus(config, rng, count)
-    return config.i.beats(x=x, last=last)
+    return config.i.beats(**row_stimulus(config, rng, count))

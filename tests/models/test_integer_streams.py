@@ -76,14 +76,31 @@ def test_requantiser_refuses_what_no_beat_has_filled():
 
 
 def naive_rows(config, beats):
-    """Rows as lists of lists, a beat each; whether they were cut. What is not complete is left out."""
-    rows, row = [], []
+    """Rows as lists of elements; whether they were cut. What is not complete is left out."""
+    rows, row, count = [], [], 0
     for beat in beats:
-        row.append(beat["x"].tolist())
-        if beat["last"] or len(row) == config.row_beats:
-            rows.append((row, not beat["last"]))
-            row = []
+        row += beat["x"].tolist()
+        count += 1
+        if beat["last"] or count == config.row_beats:
+            empty = int(beat["empty"]) if beat["last"] and config.lanes > 1 else 0
+            rows.append((row[: len(row) - empty], not beat["last"]))
+            row, count = [], 0
     return rows
+
+
+def naive_results(config, y, cut):
+    """Beats of a row's results, as tuples: ``y``, ``last``, ``cut``, and ``empty`` with more than one lane."""
+    results = []
+    for at in range(0, len(y), config.lanes):
+        part = y[at : at + config.lanes]
+        empty = config.lanes - len(part)
+        end = at + config.lanes >= len(y)
+        results.append((part + [0] * empty, int(end), int(end and cut), *([empty] if config.lanes > 1 else [])))
+    return results
+
+
+def as_tuples(results):
+    return [(one["y"].tolist(), *(int(one[name]) for name in results.dtype.names[1:])) for one in results]
 
 
 ROW_UNITS = [
@@ -91,6 +108,7 @@ ROW_UNITS = [
     (ShiftmaxConfig(lanes=3, row_beats=5, width=5, octave=3), shiftmax_golden, shiftmax_stimulus, shiftmax),
     (ShiftmaxConfig(lanes=1, row_beats=1), shiftmax_golden, shiftmax_stimulus, shiftmax),
     (ShiftGELUConfig(lanes=2), shift_gelu_golden, shift_gelu_stimulus, shift_gelu),
+    (ShiftGELUConfig(lanes=7, row_beats=2), shift_gelu_golden, shift_gelu_stimulus, shift_gelu),
 ]
 
 
@@ -104,13 +122,11 @@ def test_rows(config, golden, stimulus, function):
     expected = []
     for row, cut in naive_rows(config, beats):
         lengths.add(len(row))
-        y = function(config, [x for beat in row for x in beat]).tolist()
-        for place in range(len(row)):
-            end = place == len(row) - 1
-            expected.append((y[place * config.lanes :][: config.lanes], int(end), int(end and cut)))
+        expected += naive_results(config, function(config, row).tolist(), cut)
     found = golden(config, beats)
-    assert [(one["y"].tolist(), int(one["last"]), int(one["cut"])) for one in found] == expected
-    assert {1, min(2, config.row_beats), config.row_beats} <= lengths
+    assert as_tuples(found) == expected
+    lanes = config.lanes
+    assert {1, lanes, min(2, config.row_beats) * lanes - lanes // 2, config.row_beats * lanes} <= lengths
     assert found["cut"].any()
     # A row that is not complete gives nothing yet.
     unfinished = beats[: np.flatnonzero(beats["last"] == 0)[0] + 1]
@@ -138,23 +154,20 @@ def test_latency_grows_with_the_row():
 def test_layer_norm_takes_the_biases_of_a_rows_end(config):
     beats = layer_norm_stimulus(config, np.random.default_rng(1), 400)
     assert not holes(coverage(config.i, beats, config.never))
-    table, place, row, expected, loads_inside = {}, 0, [], [], 0
+    table, place, row, expected, loads_inside = {}, 0, config.i.zeros(0), [], 0
     for beat in beats:
         if beat["load"]:
             table[place] = beat["bias"].tolist()
             place = 0 if beat["last"] or place == config.row_beats - 1 else place + 1
-            loads_inside += bool(row)
+            loads_inside += len(row) > 0
             continue
-        row.append(beat["x"].tolist())
-        if beat["last"] or len(row) == config.row_beats:
-            biases = [one for at in range(len(row)) for one in table[at]]
-            y = layer_norm(config, [x for part in row for x in part], biases).tolist()
-            for at in range(len(row)):
-                end = at == len(row) - 1
-                expected.append((y[at * config.lanes :][: config.lanes], int(end), int(end and not beat["last"])))
-            row = []
+        row = np.append(row, beat)
+        for elements, cut in naive_rows(config, row):
+            biases = [one for at in range(len(row)) for one in table[at]][: len(elements)]
+            expected += naive_results(config, layer_norm(config, elements, biases).tolist(), cut)
+            row = row[:0]
     found = layer_norm_golden(config, beats)
-    assert [(one["y"].tolist(), int(one["last"]), int(one["cut"])) for one in found] == expected
+    assert as_tuples(found) == expected
     assert loads_inside or config.row_beats == 1
 
 
@@ -172,9 +185,9 @@ def test_layer_norm_refuses_biases_that_no_beat_has_filled():
 
 
 @pytest.mark.parametrize(("config", "golden", "function"), [(one[0], one[1], one[3]) for one in ROW_UNITS])
-@pytest.mark.parametrize("beats", [1, 2, "longest"])
-def test_arrays_there_and_back(config, golden, function, beats):
-    length = config.lanes * min(config.row_beats if beats == "longest" else beats, config.row_beats)
+@pytest.mark.parametrize("length", [1, 2, 6, 7, 14, "longest"])
+def test_arrays_there_and_back(config, golden, function, length):
+    length = config.lanes * config.row_beats if length == "longest" else min(length, config.row_beats * config.lanes)
     half = 1 << config.width - 1
     rows = np.random.default_rng(3).integers(-half, half, (5, length))
     found = config.from_beats(golden(config, config.to_beats(rows)), length)
@@ -189,6 +202,22 @@ def test_layer_norm_there_and_back():
     assert (found == layer_norm(config, rows, bias)).all()
     found = config.from_beats(layer_norm_golden(config, config.to_beats(rows, 7)), 6)
     assert (found == layer_norm(config, rows, 7)).all()
+    found = config.from_beats(layer_norm_golden(config, config.to_beats(rows[:, :5], bias[:5])), 5)
+    assert (found == layer_norm(config, rows[:, :5], bias[:5])).all()
+
+
+def test_a_row_has_an_element_in_its_last_beat():
+    """Of a beat inside a row, and of one that is cut, ``empty`` means nothing."""
+    config = ShiftmaxConfig(lanes=3, row_beats=2)
+    beats = config.i.zeros(2)
+    beats["empty"] = 3
+    assert shiftmax_golden(config, beats)["empty"].tolist() == [0, 0]
+    beats["last"][1] = 1
+    message = r"^empty must be less than lanes, 3, in a row's last beat, not 3$"
+    with pytest.raises(ConfigError, match=message):
+        shiftmax_golden(config, beats)
+    beats["empty"][1] = 2
+    assert shiftmax_golden(config, beats)["empty"].tolist() == [0, 2]
 
 
 def test_requantiser_there_and_back():
@@ -215,15 +244,19 @@ def test_requantiser_there_and_back():
     [
         (
             lambda: ShiftmaxConfig().to_beats(np.zeros((2, 68), int)),
-            r"^a row must have a multiple of 4 elements, 64 at most, not 68; change lanes or the longest row$",
+            r"^a row must have 64 elements at most, not 68; change lanes or the longest row$",
         ),
         (
             lambda: ShiftGELUConfig(lanes=1, row_beats=3).to_beats(np.zeros((2, 4), int)),
-            r"^a row must have a multiple of 1 elements, 3 at most, not 4; change lanes or the longest row$",
+            r"^a row must have 3 elements at most, not 4; change lanes or the longest row$",
         ),
         (
-            lambda: LayerNormConfig().to_beats(np.zeros((2, 6), int)),
-            r"^a row must have a multiple of 4 elements, 64 at most, not 6; change lanes or the longest row$",
+            lambda: LayerNormConfig().to_beats(np.zeros((2, 65), int)),
+            r"^a row must have 64 elements at most, not 65; change lanes or the longest row$",
+        ),
+        (
+            lambda: RequantiseConfig(table_beats=2).to_beats(np.zeros((1, 6), int), 1, 0),
+            r"^a row must have a multiple of 4 elements, 8 at most, not 6; change lanes or the longest row$",
         ),
         (
             lambda: LayerNormConfig(bias_width=4).to_beats(np.zeros((2, 4), int), 8),
