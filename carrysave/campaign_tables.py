@@ -20,6 +20,14 @@ _CASTS = tuple(
     for rounding, overflow in zip(FIXED_ROUNDINGS, itertools.cycle(FIXED_OVERFLOWS))
 )
 
+# The units of rows have the same cast: what a rounding needs of them, and what each overflow does behind a ReLU.
+_ROW_CASTS = (
+    {},
+    {"rounding": "rnd-conv", "overflow": "sat"},
+    {"rounding": "stochastic", "overflow": "sat-sym"},
+    {"rounding": "rnd", "overflow": "wrap-sm"},
+)
+
 # By design: sizes with widths, signs and structures; variants, each of which meets each of these; what is verified on a
 # netlist, for every variant again.
 ARRAYS = {
@@ -227,6 +235,34 @@ ARRAYS = {
         (*_CASTS, {"rounding": "rnd-inf", "overflow": "sat-sym"}, {"rounding": "rnd-zero", "overflow": "wrap-sm"}),
         {"from_width": 10, "from_fraction": 5, "to_width": 5, "to_fraction": 2},
     ),
+    "relu": (
+        (
+            {},
+            {"lanes": 1, "from_width": 63, "from_fraction": 40, "to_width": 24, "to_fraction": -4},
+            {"lanes": 3, "from_signed": False, "to_fraction": 12},
+        ),
+        _ROW_CASTS,
+        {"lanes": 2, "from_width": 6, "to_width": 4},
+    ),
+    "residual-add": (
+        (
+            {},
+            {"lanes": 1, "residual_width": 30, "residual_fraction": -3, "to_width": 24, "relu": True},
+            {"lanes": 3, "from_fraction": 11, "residual_width": 7, "residual_signed": False},
+        ),
+        _ROW_CASTS,
+        {"lanes": 2, "from_width": 6, "residual_width": 5, "residual_fraction": 9, "to_width": 4, "relu": True},
+    ),
+    "batch-norm": (
+        (
+            {},
+            {"lanes": 1, "table_beats": 1, "scale_width": 8, "scale_fraction": 5, "from_signed": False, "relu": True},
+            {"lanes": 3, "table_beats": 5, "bias_width": 30, "bias_fraction": 25, "to_width": 24, "to_fraction": 16},
+            {"lanes": 2, "table_beats": 256, "from_width": 30, "scale_width": 24},
+        ),
+        _ROW_CASTS,
+        {"lanes": 2, "table_beats": 2, "from_width": 6, "scale_width": 5, "bias_width": 6, "to_width": 4, "relu": True},
+    ),
     "k-hot": (
         (
             {},
@@ -327,6 +363,12 @@ BULK = {
             "overflow": "sat",
         },
         {"from_width": 32, "from_fraction": 24, "to_width": 12, "rounding": "stochastic", "overflow": "wrap-sm"},
+    ),
+    "relu": ({"rounding": "rnd-conv", "overflow": "sat"},),
+    "residual-add": ({"rounding": "rnd-conv", "overflow": "sat"}, {"rounding": "stochastic", "residual_fraction": 12}),
+    "batch-norm": (
+        {"rounding": "rnd-conv", "overflow": "sat"},
+        {"rounding": "stochastic", "table_beats": 3, "lanes": 3, "relu": True},
     ),
     "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
     "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "bias_width": 31, "source_width": 28, "width": 16}),

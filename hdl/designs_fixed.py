@@ -1,6 +1,15 @@
 """Designs of fixed-point pipelines: casts, multiplications by few powers of two, the functions between matrix products."""
 
+from ..models.batch_norm_unit import BatchNormConfig, batch_norm_golden, batch_norm_stimulus
 from ..models.cast_unit import CastConfig, cast_golden, cast_stimulus
+from ..models.fixed_row_unit import (
+    ReLUConfig,
+    ResidualAddConfig,
+    relu_golden,
+    relu_stimulus,
+    residual_add_golden,
+    residual_add_stimulus,
+)
 from ..models.k_hot_unit import KHotConfig, k_hot_golden, k_hot_stimulus
 from ..models.layer_norm_unit import LayerNormConfig, layer_norm_golden, layer_norm_latency, layer_norm_stimulus
 from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
@@ -8,6 +17,7 @@ from ..models.shift_gelu_unit import ShiftGELUConfig, shift_gelu_golden, shift_g
 from ..models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
 from .design import Design
 from .fixed_point import Cast
+from .fixed_rows import BatchNorm, FixedRows
 from .k_hot import KHot
 from .layer_norm import LayerNorm
 from .requantise import Requantise
@@ -20,6 +30,11 @@ _QFX = "Trainable Fixed-Point Quantization for Deep Learning Acceleration on FPG
 _IVIT = "I-ViT: Integer-only Quantization for Efficient Vision Transformer Inference (arXiv 2207.01405)"
 _NO_MACS = "multiplies nothing: what is reported a multiply-accumulate is an element"
 
+_WHOLE_BEATS = "a row is whole beats, any number of them"
+_TABLE_LIMITS = (
+    "a row of data has at most `table_beats` beats; a longer one goes on at row 0 of the table",
+    "the table means nothing before beats with `load` have filled it; the golden model refuses to read it",
+)
 _ROW_LIMITS = (
     _NO_MACS,
     "a row has `row_beats` beats at most; a longer one ends by itself, and is flagged `cut`",
@@ -36,6 +51,43 @@ FIXED_POINT_DESIGNS = (
         pe=lambda config: "fixed_cast",
         source=f"{_QFX}, section 3; AMD UG1399, arbitrary precision fixed-point types",
         limits=(_NO_MACS, "no modes with saturated bits (N > 0)"),
+    ),
+    Design(
+        title="fixed point: ReLU of rows, cast to another format",
+        config=ReLUConfig,
+        component=FixedRows,
+        golden=relu_golden,
+        stimulus=relu_stimulus,
+        macs_per_beat=lambda config: config.lanes,
+        pe=lambda config: "fixed_row_lane",
+        source=f"{_QFX}, section 3",
+        limits=(_NO_MACS, _WHOLE_BEATS),
+    ),
+    Design(
+        title="fixed point: residual addition of rows, exact, with an optional ReLU, cast once",
+        config=ResidualAddConfig,
+        component=FixedRows,
+        golden=residual_add_golden,
+        stimulus=residual_add_stimulus,
+        macs_per_beat=lambda config: config.lanes,
+        pe=lambda config: "fixed_row_lane",
+        source=f"{_QFX}, section 3",
+        limits=(_NO_MACS, _WHOLE_BEATS),
+    ),
+    Design(
+        title="fixed point: batch normalisation of rows, a multiply-add per channel, with an optional ReLU, cast once",
+        config=BatchNormConfig,
+        component=BatchNorm,
+        golden=batch_norm_golden,
+        stimulus=batch_norm_stimulus,
+        macs_per_beat=lambda config: config.lanes,
+        pe=lambda config: "fixed_row_lane",
+        source=f"{_QFX}, section 3",
+        limits=(
+            _WHOLE_BEATS,
+            "inference only: scales and biases have the statistics in them, as `fold_statistics` gives them",
+            *_TABLE_LIMITS,
+        ),
     ),
     Design(
         title="multiplier of weights that are sums of K powers of two: shifters and an adder tree",
@@ -57,10 +109,7 @@ FIXED_POINT_DESIGNS = (
         macs_per_beat=lambda config: config.lanes * len(config.branches),
         pe=lambda config: "dyadic_lane",
         source=f"{_IVIT}, section 3.2",
-        limits=(
-            "a row of data has at most `table_beats` beats; a longer one goes on at row 0 of the table",
-            "the table means nothing before beats with `load` have filled it; the golden model refuses to read it",
-        ),
+        limits=_TABLE_LIMITS,
     ),
     Design(
         title="integer functions: Shiftmax, the softmax of rows, by shifts and one division a row",

@@ -17,18 +17,15 @@ from .lfsr import LFSR, LFSR_WIDTH
 from .mac import operand_corners
 from .payload import Field, Payload
 
-__all__ = ["CastConfig", "cast_golden", "cast_stimulus"]
+__all__ = ["CastConfig", "CastFormats", "cast_golden", "cast_numbers", "cast_stimulus"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CastConfig(Config):
-    """From one fixed-point format to another."""
+class CastFormats(Config):
+    """Formats of what comes in and goes out, and the modes of the cast in between."""
 
-    design: ClassVar[str] = "cast"
     shorthands: ClassVar[dict] = {}
 
-    #: Cycles from a number to its cast: a register.
-    latency: ClassVar[int] = 1
     #: Cycles between beats.
     initiation_interval: ClassVar[int] = 1
 
@@ -72,6 +69,16 @@ class CastConfig(Config):
     def continuous(self):
         """Random bits run on from beat to beat."""
         return self.stochastic
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CastConfig(CastFormats):
+    """From one fixed-point format to another."""
+
+    design: ClassVar[str] = "cast"
+
+    #: Cycles from a number to its cast: a register.
+    latency: ClassVar[int] = 1
 
     @property
     def i(self):
@@ -118,24 +125,28 @@ def cast_stimulus(config, rng, count):
     count : :class:`int`
         Beats; corners come first and are cut where they do not fit.
     """
-    field = config.i.fields[0]
-    directed = [int(value) for value in operand_corners(field)] + _borders(config)
-    directed = [value for value in dict.fromkeys(directed) if field.minimum <= value <= field.maximum]
+    return config.i.beats(value=cast_numbers(config.source, config.target, config.overflow, rng, count))
+
+
+def cast_numbers(source, target, overflow, rng, count):
+    """Mantissas to cast from one format to another, as :func:`cast_stimulus` has them: an array of ``int64``."""
+    directed = [int(value) for value in operand_corners(source)] + _borders(source, target, overflow)
+    directed = [value for value in dict.fromkeys(directed) if source.minimum <= value <= source.maximum]
     rest = max(count - len(directed), 0)
-    values = rng.integers(field.minimum, field.maximum, rest, endpoint=True)
-    values >>= np.where(rng.random(rest) < 0.5, rng.integers(0, field.width, rest), 0)
+    values = rng.integers(source.minimum, source.maximum, rest, endpoint=True)
+    values >>= np.where(rng.random(rest) < 0.5, rng.integers(0, source.width, rest), 0)
     # Of half of them all digits below some place are zero, but for a one just below it, or are ones: ties, long carries.
-    low = np.int64(1) << rng.integers(0, field.width, rest)
+    low = np.int64(1) << rng.integers(0, source.width, rest)
     values = np.choose(rng.integers(0, 4, rest), [values, values, values & -low | low >> 1, values | low - 1])
-    return config.i.beats(value=np.concatenate([np.array(directed, np.int64), values])[:count])
+    return np.concatenate([np.array(directed, np.int64), values])[:count]
 
 
-def _borders(config):
+def _borders(source, target, overflow):
     """Mantissas, legal or not, whose casts lie about zero and the largest and smallest number of the target."""
-    dropped = config.from_fraction - config.to_fraction
+    dropped = source.fraction - target.fraction
     half = 1 << dropped - 1 if dropped > 0 else 0
     found = []
-    for border in (0, *range_of(config.target, config.overflow)):
+    for border in (0, *range_of(target, overflow)):
         for place in (border - 1, border, border + 1):
             exact = place << dropped if dropped >= 0 else place >> -dropped
             found += [exact + offset + by for offset in (-half, 0, half) for by in (-1, 0, 1)]

@@ -57,14 +57,16 @@ def row_places(last, longest):
     return (places - np.maximum.accumulate(np.where(begins, places, 0))) % longest
 
 
-def split_rows(rows, *, width, lanes, longest, whole=True):
+def split_rows(rows, *, width, lanes, longest=None, whole=True):
     """Rows cut into beats.
 
     Parameters
     ----------
     rows : array of integers, (rows, elements)
-    width, lanes, longest : :class:`int`
-        Bits of an element, elements of a beat, beats of the longest row.
+    width, lanes : :class:`int`
+        Bits of an element, elements of a beat.
+    longest : :class:`int`, optional
+        Beats of the longest row.
     whole : :class:`bool`
         Rows must be whole beats; others are filled up with zeros.
 
@@ -83,7 +85,9 @@ def split_rows(rows, *, width, lanes, longest, whole=True):
         raise ConfigError(f"rows must be an array of two dimensions, not {rows.ndim!r}")
     count, length = rows.shape
     missing = -length % lanes
-    if length > lanes * longest or (whole and missing):
+    if longest is None and whole and missing:
+        raise ConfigError(f"a row must have a multiple of {lanes} elements, not {length!r}; change lanes")
+    if longest is not None and (length > lanes * longest or (whole and missing)):
         legal = f"a multiple of {lanes} elements, {lanes * longest}" if whole else f"{lanes * longest} elements"
         raise ConfigError(f"a row must have {legal} at most, not {length!r}; change lanes or the longest row")
     return np.pad(rows, ((0, 0), (0, missing))).reshape(count, -1, lanes)

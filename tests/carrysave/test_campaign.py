@@ -78,6 +78,17 @@ def test_plan_of_casts():
     assert {config.from_signed for config, _ in mine} == {config.to_signed for config, _ in mine} == {True, False}
 
 
+@pytest.mark.parametrize("name", ["relu", "residual-add", "batch-norm"])
+def test_plan_of_rows_of_fixed_point(name):
+    mine = [(config, options) for config, options in simulation_plan() if config.design == name]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    for on in ("rtl", "gates"):
+        met = [config for config, options in mine if options["on"] == on]
+        assert {"trn", "rnd", "rnd-conv", "stochastic"} <= {config.rounding for config in met}
+        assert {"wrap", "sat", "sat-sym", "wrap-sm"} <= {config.overflow for config in met}
+    assert True in {config.relu for config, _ in mine}
+
+
 def test_plan_of_k_hot_multipliers():
     mine = [(config, options) for config, options in simulation_plan() if config.design == "k-hot"]
     assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
