@@ -273,6 +273,22 @@ ARRAYS = {
         ({"signs": "each"}, {"signs": "one"}),
         {"a_width": 6, "terms": 3},
     ),
+    "constant-matrix": (
+        (
+            {},
+            {"weights": "1", "x_width": 1},
+            {"weights": "0,0/-1,0/0,-64", "x_width": 3},
+            {"weights": "-32768,32767,-21845", "x_width": 24},
+            {"weights": "77,-53,0,126,9/-77,53,0,-126,-9/85,85,2,-31,0/11,0,-100,64,45", "x_signed": False},
+        ),
+        (
+            {},
+            {"share": False},
+            {"levels_per_stage": 1, "adder": "brent-kung"},
+            {"share": False, "levels_per_stage": 3, "adder": "ripple"},
+        ),
+        {"weights": "7,-3,12/-7,19,5", "x_width": 4},
+    ),
     "requantise": (
         (
             {},
@@ -371,7 +387,14 @@ BULK = {
         {"rounding": "stochastic", "table_beats": 3, "lanes": 3, "relu": True},
     ),
     "k-hot": ({"a_width": 16, "terms": 4, "position_bits": 4}, {"a_width": 8, "a_signed": False, "signs": "one"}),
-    "requantise": ({"table_beats": 16}, {"table_beats": 3, "residual": True, "bias_width": 31, "source_width": 28, "width": 16}),
+    "constant-matrix": (
+        {},
+        {"weights": "93,-17,38,0,-5,64/-93,17,51,127,-128,3", "levels_per_stage": 3, "x_signed": False},
+    ),
+    "requantise": (
+        {"table_beats": 16},
+        {"table_beats": 3, "residual": True, "bias_width": 31, "source_width": 28, "width": 16},
+    ),
     "shift-gelu": ({"divider": "pipelined"}, {"divider": "pipelined", "octave": 256, "row_beats": 3}),
     "layer-norm": ({"divider": "pipelined"}, {"divider": "pipelined", "lanes": 3, "row_beats": 5, "width": 4}),
     "shiftmax": ({"divider": "pipelined"}, {"octave": 10, "output_width": 16, "row_beats": 3, "lanes": 8}),

@@ -93,11 +93,11 @@ def _arguments():
     command = add("compare", "put designs side by side: area, clock, TOPS, energy, ratios", parent=common)
     command.add_argument(
         "what",
-        metavar="tpe|lmul|fma|nonlinear",
-        choices=("tpe", "lmul", "fma", "nonlinear"),
+        metavar="tpe|lmul|fma|nonlinear|weights",
+        choices=("tpe", "lmul", "fma", "nonlinear", "weights"),
         help="tpe: all arrays of the bit-weight family; lmul: L-Mul, Mitchell and exact floating-point products; fma: INT16 "
         "pairs, floating point and INT8 on a training's operands; nonlinear: softmax, GELU, layer normalisation, "
-        "requantisation in integers",
+        "requantisation in integers; weights: sums of powers of two and constants beside ordinary multipliers",
     )
     command.add_argument("--size", type=int, help="tpe: rows, columns and lanes (default: 4)")
     command.add_argument("--library", metavar="FILE.lib", help="another Liberty library, or osu018, osu035")
@@ -110,7 +110,7 @@ def _arguments():
         "--period",
         type=float,
         metavar="PS",
-        help="one clock period for all (default: tpe each one's best, lmul and nonlinear 2000, fma 3000)",
+        help="one clock period for all (default: tpe each one's best, lmul, nonlinear and weights 2000, fma 3000)",
     )
     command.add_argument("--formats", nargs="+", metavar="FORMAT", help="lmul: some formats only")
     command.add_argument(

@@ -18,6 +18,7 @@ from .models.errors import ConfigError
 __all__ = ["COMMANDS", "plain"]
 
 LEGAL_COLUMNS = 20
+VALUE_COLUMNS = 60
 
 
 def _configuration(args, name):
@@ -51,6 +52,8 @@ def _show(args):
     for row in shown["parameters"]:
         now = shown["configuration"].get(row["name"], "")
         now = str(now).lower() if isinstance(now, bool) else str(now)
+        if len(now) > VALUE_COLUMNS:  # a large matrix; --json has all of it
+            now = f"{now[: VALUE_COLUMNS - 3]}..."
         legal, doc = row["legal"], row["doc"]
         if len(legal) > LEGAL_COLUMNS:  # a long list of names would push all else to the right
             legal, doc = "a name", f"{doc}; {legal}"
@@ -237,6 +240,7 @@ _COMPARE_OPTIONS = {
     "lmul": ("formats", "text"),
     "fma": ("effort",),
     "nonlinear": ("designs", "row_length"),
+    "weights": (),
 }
 
 
@@ -250,17 +254,19 @@ def _given(args, what, options, others):
 
 
 def _compare(args):
-    from . import compare_fma_page, compare_lmul_page, compare_nonlinear_page, compare_page
+    from . import compare_fma_page, compare_lmul_page, compare_nonlinear_page, compare_page, compare_weights_page
     from .compare import compare_tpe
     from .compare_fma import compare_fma
     from .compare_lmul import compare_lmul
     from .compare_nonlinear import compare_nonlinear
+    from .compare_weights import compare_weights
 
     page, compare = {
         "tpe": (compare_page, compare_tpe),
         "lmul": (compare_lmul_page, compare_lmul),
         "fma": (compare_fma_page, compare_fma),
         "nonlinear": (compare_nonlinear_page, compare_nonlinear),
+        "weights": (compare_weights_page, compare_weights),
     }[args.what]
     everyones = {name for options in _COMPARE_OPTIONS.values() for name in options}
     given = _given(args, f"compare {args.what}", _COMPARE_OPTIONS[args.what], sorted(everyones))

@@ -15,7 +15,7 @@ from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.liberty import default_library, load_library
 from .asic.timing import analyse
-from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, library_facts
+from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, energy_grown_fj, library_facts
 from .models.cast_unit import CastConfig
 from .models.errors import ConfigError
 from .models.k_hot_unit import KHotConfig, k_hot_fields
@@ -197,8 +197,8 @@ def _measured(unit, row_length, *, store, library, period_ps):
         "period_ps": own_ps,
         "shortest_period_ps": min(paths.values()),
         "cycles_per_row": cycles / (many - few),
-        "energy_fj": _grown(runs, list(areas), own_ps) / elements,
-        "buffer_energy_fj": _grown(runs, buffers, own_ps) / elements,
+        "energy_fj": energy_grown_fj(runs, list(areas), own_ps) / elements,
+        "buffer_energy_fj": energy_grown_fj(runs, buffers, own_ps) / elements,
         "results_checked": sum(run.outputs for run in runs),
     }
 
@@ -206,17 +206,6 @@ def _measured(unit, row_length, *, store, library, period_ps):
 def _is_buffer(module):
     """Whether a module of a netlist is one of the FIFOs in which elements, or values of rows, wait."""
     return module.rpartition("_")[2] in _BUFFERS
-
-
-def _grown(runs, modules, period_ps):
-    """Energy that some modules take in the second run and not in the first, leakage included."""
-    spent = []
-    for run in runs:
-        used = run.power
-        dynamic = sum(used.by_module[name] for name in modules)
-        leakage = sum(used.leakage_by_module[name] for name in modules) * period_ps * 1e-6
-        spent.append((dynamic + leakage) * used.cycles)
-    return spent[1] - spent[0]
 
 
 def _integers(unit, shape):

@@ -3,7 +3,14 @@
 from .asic.synthesis import Recipe
 from .models.errors import ConfigError
 
-__all__ = ["OUT_OF_REACH_PS", "QUICK_RECIPES", "check_period", "library_facts"]
+__all__ = [
+    "OUT_OF_REACH_PS",
+    "QUICK_RECIPES",
+    "check_period",
+    "energy_grown_fj",
+    "library_facts",
+    "modules_inside",
+]
 
 PERIODS_PS = (100.0, 1e6)
 OUT_OF_REACH_PS = 100.0
@@ -27,3 +34,31 @@ def library_facts(library):
         "voltage_v": library.voltage_v,
         "temperature_c": library.temperature_c,
     }
+
+
+def energy_grown_fj(runs, modules, period_ps):
+    """Energy that some modules take in the second of two runs and not in the first, leakage included.
+
+    Parameters
+    ----------
+    runs : pair of :class:`~carrysave.asic.estimate.Energy`
+        Of a netlist's beats, and of more of them that begin the same: the difference is that of a steady stream.
+    modules : iterable of :class:`str`
+    period_ps : :class:`float`
+    """
+    spent = []
+    for run in runs:
+        used = run.power
+        dynamic = sum(used.by_module[name] for name in modules)
+        leakage = sum(used.leakage_by_module[name] for name in modules) * period_ps * 1e-6
+        spent.append((dynamic + leakage) * used.cycles)
+    return spent[1] - spent[0]
+
+
+def modules_inside(netlist, module):
+    """Names of a module of a netlist and of all modules in it, a set."""
+    found = {module}
+    for _cell, kind, _pins in netlist.modules[module].cells:
+        if kind in netlist.modules:
+            found |= modules_inside(netlist, kind)
+    return found

@@ -5,6 +5,8 @@ multiplier and multiply-accumulate unit here forms its sum; what remains is one 
 is wanted (carry-save form).
 """
 
+from contextlib import nullcontext
+
 from amaranth.hdl import Const, Signal, Value
 
 __all__ = ["AND_PS", "CARRY_PS", "XOR_PS", "BitHeap"]
@@ -102,10 +104,10 @@ class BitHeap:
             rest.append([(arrival_ps, dot) for arrival_ps, _, dot in dots])
         return rest
 
-    def register(self, rows):
+    def register(self, rows, enable=None):
         """Reduce to at most ``rows`` dots a column, and go on with them from registers, a cycle later.
 
-        What is constant stays as it is.
+        What is constant stays as it is. With ``enable`` registers take new values only while it is true.
         """
         for column, dots in enumerate(self._columns):
             self._reduce_column(column, rows)
@@ -113,7 +115,8 @@ class BitHeap:
                 if isinstance(dot, Const):
                     continue
                 register = Signal(name=f"{self._name}_r{index}_{column}", reset_less=True)
-                self._m.d.sync += register.eq(dot)
+                with self._m.If(enable) if enable is not None else nullcontext():
+                    self._m.d.sync += register.eq(dot)
                 dots[index] = (0, count, register)
 
     def _reduce_column(self, column, goal):

@@ -2,6 +2,7 @@
 
 from ..models.batch_norm_unit import BatchNormConfig, batch_norm_golden, batch_norm_stimulus
 from ..models.cast_unit import CastConfig, cast_golden, cast_stimulus
+from ..models.constant_matrix_unit import ConstantMatrixConfig, constant_matrix_golden, constant_matrix_stimulus
 from ..models.fixed_row_unit import (
     ReLUConfig,
     ResidualAddConfig,
@@ -15,6 +16,7 @@ from ..models.layer_norm_unit import LayerNormConfig, layer_norm_golden, layer_n
 from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
 from ..models.shift_gelu_unit import ShiftGELUConfig, shift_gelu_golden, shift_gelu_stimulus
 from ..models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
+from .constant_matrix import ConstantMatrix
 from .design import Design
 from .fixed_point import Cast
 from .fixed_rows import BatchNorm, FixedRows
@@ -99,6 +101,20 @@ FIXED_POINT_DESIGNS = (
         pe=lambda config: "k_hot_multiplier",
         source=f"{_QFX}, multiplication-free quantization; signed terms as in the non-adjacent form",
         limits=("weights come as positions and signs: integers are recoded by `carrysave.models.k_hot`",),
+    ),
+    Design(
+        title="product with a constant matrix: shifts and additions that share common sums, no multiplier",
+        config=ConstantMatrixConfig,
+        component=ConstantMatrix,
+        golden=constant_matrix_golden,
+        stimulus=constant_matrix_stimulus,
+        macs_per_beat=lambda config: config.matrix.size,
+        pe=lambda config: "constant_network",
+        source=f"{_QFX}, multiplication-free quantization; sharing of two-term patterns of canonical signed digits",
+        limits=(
+            "other weights are another circuit",
+            "a weight of zero is reported as a multiply-accumulate like any other",
+        ),
     ),
     Design(
         title="integer functions: dyadic requantisation, per tensor or per channel, with a residual branch",

@@ -14,7 +14,7 @@ __all__ = ["Config", "parameter"]
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def parameter(default, doc, *, legal=None, choices=None):
+def parameter(default, doc, *, legal=None, choices=None, text=None):
     """A documented field of a configuration.
 
     Parameters
@@ -27,8 +27,10 @@ def parameter(default, doc, *, legal=None, choices=None):
         Bounds of an integer parameter, inclusive.
     choices : tuple of :class:`str`, optional
         Legal values of a named choice.
+    text : :class:`str`, optional
+        What a string looks like, in a few words; :meth:`Config.derive` checks it.
     """
-    return dataclasses.field(default=default, metadata={"doc": doc, "legal": legal, "choices": choices})
+    return dataclasses.field(default=default, metadata={"doc": doc, "legal": legal, "choices": choices, "text": text})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,7 @@ class Config:
         elif legal is not None:
             if type(value) is not int or not legal[0] <= value <= legal[1]:
                 raise ConfigError(f"{field.name} must be an integer in {legal[0]}..{legal[1]}, not {value!r}")
-        elif type(value) is not bool:
+        elif field.metadata["text"] is None and type(value) is not bool:
             raise ConfigError(f"{field.name} must be true or false, not {value!r}")
 
     @classmethod
@@ -88,6 +90,7 @@ class Config:
         for field in dataclasses.fields(cls):
             legal, choices = field.metadata["legal"], field.metadata["choices"]
             text = f"{legal[0]}..{legal[1]}" if legal else ", ".join(choices or ("true", "false"))
+            text = field.metadata["text"] or text
             rows.append({"name": field.name, "default": field.default, "legal": text, "doc": field.metadata["doc"]})
         return rows
 

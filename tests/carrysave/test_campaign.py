@@ -98,6 +98,16 @@ def test_plan_of_k_hot_multipliers():
     assert {1, 8} <= {config.terms for config, _ in mine}
 
 
+def test_plan_of_constant_matrices():
+    mine = [(config, options) for config, options in simulation_plan() if config.design == "constant-matrix"]
+    assert any(options.get("bulk") and options["vectors"] == 1_000_000 for _, options in mine)
+    for on in ("rtl", "gates"):
+        assert {config.share for config, options in mine if options["on"] == on} == {True, False}
+    assert {config.x_signed for config, _ in mine} == {True, False}
+    assert len({config.latency for config, _ in mine}) >= 4
+    assert {(1, 1), (1, 3), (3, 2), (4, 4)} <= {config.matrix.shape for config, _ in mine}
+
+
 @pytest.mark.parametrize("name", ["requantise", "shiftmax", "shift-gelu", "layer-norm"])
 def test_plan_of_the_integer_functions(name):
     mine = [(config, options) for config, options in simulation_plan() if config.design == name]

@@ -35,6 +35,7 @@ SIZES = {
     "residual-add": {"lanes": 2, "relu": True, "overflow": "sat"},
     "batch-norm": {"lanes": 2, "table_beats": 3, "rounding": "stochastic"},
     "k-hot": {"a_width": 4},
+    "constant-matrix": {"weights": "3,-7/0,5", "x_width": 5},
     "shiftmax": {"lanes": 3, "row_beats": 4, "octave": 10},
     "shift-gelu": {"lanes": 2, "row_beats": 4, "divider": "pipelined"},
     "layer-norm": {"lanes": 3, "row_beats": 4, "width": 6, "bias_width": 12},
