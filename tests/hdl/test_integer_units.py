@@ -17,6 +17,7 @@ from carrysave.models.requantise import ROUNDINGS
 from carrysave.models.requantise_unit import RequantiseConfig
 from carrysave.models.row_unit import row_lengths
 from carrysave.models.shift_exp import HALVINGS, ShiftExpConfig, octave, shift_exp
+from carrysave.models.shift_gelu import gelu_octave
 from carrysave.models.shift_gelu_unit import ShiftGELUConfig
 from carrysave.models.shiftmax_unit import ShiftmaxConfig
 
@@ -135,10 +136,16 @@ def test_rows_of_one_length_sustain_a_beat_a_cycle(run, kind, length):
     run(config, beats, expected, o_pause=lambda cycle: cycle < 100)
 
 
-@pytest.mark.parametrize("scale", [*SCALES, 1.0])
+# Integers in an octave, and octaves until the exponential stays where it is: of Shiftmax, then of ShiftGELU, with those of
+# MiniLM's block, 4 and 3.
+EXPONENTIALS = sorted({(octave(scale), 15) for scale in (*SCALES, 1.0)} | {(4, 15)})
+EXPONENTIALS += sorted({(gelu_octave(scale), 23) for scale in SCALES} | {(3, 23)})
+
+
+@pytest.mark.parametrize(("octave", "fraction_bits"), EXPONENTIALS)
 @pytest.mark.parametrize("halving", HALVINGS)
-def test_exponential_of_every_distance(clocked, scale, halving):
-    config = ShiftExpConfig(octave=octave(scale), halving=halving)
+def test_exponential_of_every_distance(clocked, octave, fraction_bits, halving):
+    config = ShiftExpConfig(octave=octave, fraction_bits=fraction_bits, halving=halving)
     lane, found = ShiftExpLane(config), []
 
     async def bench(ctx):
