@@ -327,7 +327,7 @@ ARRAYS = {
             {"lanes": 3, "row_beats": 5, "width": 5, "octave": 3, "fraction_bits": 8},
             {"lanes": 2, "row_beats": 64, "width": 16, "octave": 128, "sigmoid_width": 16},
         ),
-        ({}, {"divider": "pipelined"}, {"halving": "shift", "divider": "pipelined"}),
+        ({}, {"divider": "pipelined"}, {"halving": "shift", "divider": "pipelined"}, {"reference": True}),
         {"lanes": 1, "row_beats": 3, "octave": 64},
     ),
     "layer-norm": (
@@ -339,6 +339,16 @@ ARRAYS = {
         ),
         ({}, {"divider": "pipelined"}),
         {"lanes": 1, "row_beats": 3, "width": 5, "bias_width": 8},
+    ),
+    "transformer-block": (
+        (
+            {},
+            {"heads": 1, "head_width": 2, "hidden": 2, "max_tokens": 1, "lanes": 2, "unit_lanes": 1},
+            {"heads": 3, "hidden": 20, "max_tokens": 9, "unit_lanes": 4, "residual_width": 11, "bias_width": 20},
+            {"head_width": 8, "hidden": 24, "max_tokens": 21, "lanes": 8, "gelu_row": 4, "multiplier_bits": 16},
+        ),
+        ({"divider": "iterative"}, {"array": "systolic-ws", "pe": "mac"}),
+        {"heads": 2, "head_width": 2, "hidden": 2, "max_tokens": 3, "lanes": 2, "unit_lanes": 1},
     ),
 }
 

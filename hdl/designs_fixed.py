@@ -1,6 +1,12 @@
 """Designs of fixed-point pipelines: casts, multiplications by few powers of two, the functions between matrix products."""
 
 from ..models.batch_norm_unit import BatchNormConfig, batch_norm_golden, batch_norm_stimulus
+from ..models.block_stream import (
+    transformer_block_golden,
+    transformer_block_macs,
+    transformer_block_macs_per_word,
+    transformer_block_stimulus,
+)
 from ..models.cast_unit import CastConfig, cast_golden, cast_stimulus
 from ..models.constant_matrix_unit import ConstantMatrixConfig, constant_matrix_golden, constant_matrix_stimulus
 from ..models.fixed_row_unit import (
@@ -16,6 +22,7 @@ from ..models.layer_norm_unit import LayerNormConfig, layer_norm_golden, layer_n
 from ..models.requantise_unit import RequantiseConfig, requantise_golden, requantise_stimulus
 from ..models.shift_gelu_unit import ShiftGELUConfig, shift_gelu_golden, shift_gelu_stimulus
 from ..models.shiftmax_unit import ShiftmaxConfig, shiftmax_golden, shiftmax_latency, shiftmax_stimulus
+from ..models.transformer_block import TransformerBlockConfig
 from .constant_matrix import ConstantMatrix
 from .design import Design
 from .fixed_point import Cast
@@ -25,6 +32,7 @@ from .layer_norm import LayerNorm
 from .requantise import Requantise
 from .shift_gelu import ShiftGELU
 from .shiftmax import Shiftmax
+from .transformer_block import TransformerBlock
 
 __all__ = ["FIXED_POINT_DESIGNS"]
 
@@ -154,7 +162,6 @@ FIXED_POINT_DESIGNS = (
         source=f"{_IVIT}, section 3.4",
         limits=(
             *_ROW_LIMITS,
-            "a row's maximum counts as 0 if it is negative; the published function is the model's, `reference=True`",
             "an iterative divider takes a beat every `factor_width` cycles",
         ),
     ),
@@ -170,10 +177,27 @@ FIXED_POINT_DESIGNS = (
         source=f"{_IVIT}, section 3.5",
         limits=(
             *_ROW_LIMITS,
-            "the square root is exact; the published ten steps are the model's, `reference=True`",
+            "the square root is exact; the published ten steps, each a division, are the model's, `layer_norm(reference=True)`",
             "a beat that loads biases waits until the rows that are complete have left",
             "`latency` is that of a row of one beat; each further beat adds a cycle",
             "an iterative divider begins a row every 31 cycles",
+        ),
+    ),
+    Design(
+        title="transformer block in integers: attention head after head, MLP, one array and the integer functions around it",
+        config=TransformerBlockConfig,
+        component=TransformerBlock,
+        golden=transformer_block_golden,
+        stimulus=transformer_block_stimulus,
+        macs_per_beat=transformer_block_macs_per_word,
+        macs_of_beats=transformer_block_macs,
+        pe=lambda config: f"array_{'tree_column' if config.array == 'tree' else 'weight_stationary_pe'}",
+        source=_IVIT,
+        limits=(
+            "a phase begins when the one before has ended; weights come anew with each input",
+            "an input of more than `max_tokens` tokens ends after so many",
+            "constants and weights mean what the golden model accepts: see `carrysave.models.block_words`",
+            "rows of ShiftGELU are `gelu_row` elements, `lanes` at most",
         ),
     ),
 )

@@ -1,7 +1,7 @@
 """Running components in Amaranth's own simulator."""
 
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, Value
 from amaranth.sim import Simulator
 
 
@@ -70,12 +70,12 @@ def stream_run(clocked):
                 offered = offered or (sent < len(words) and not i_pause(cycle))
                 ctx.set(component.i.valid, offered)
                 if offered:
-                    ctx.set(component.i.payload.as_value(), words[sent])
+                    ctx.set(Value.cast(component.i.payload), words[sent])
                 ready = not o_pause(cycle)  # asked once a cycle: it may be random
                 ctx.set(component.o.ready, ready)
                 went_in = offered and ctx.get(component.i.ready)
                 if ready and ctx.get(component.o.valid):
-                    outputs.append(ctx.get(component.o.payload.as_value()))
+                    outputs.append(ctx.get(Value.cast(component.o.payload)))
                     taken_o.append(cycle)
                 if went_in:
                     taken_i.append(cycle)

@@ -32,11 +32,11 @@ def test_entries(name):
 def test_stimulus_is_legal_repeatable_and_complete(name):
     entry = design(name)
     config = entry.config()
-    beats = entry.stimulus(config, np.random.default_rng(5), 300)
-    assert len(beats) == 300
+    beats = entry.stimulus(config, np.random.default_rng(5), 400)
+    assert len(beats) == 400
     config.i.check(beats)
-    assert (beats == entry.stimulus(config, np.random.default_rng(5), 300)).all()
-    assert (beats != entry.stimulus(config, np.random.default_rng(6), 300)).any()
+    assert (beats == entry.stimulus(config, np.random.default_rng(5), 400)).all()
+    assert (beats != entry.stimulus(config, np.random.default_rng(6), 400)).any()
     results = entry.golden(config, beats)
     config.o.check(results)
     assert len(results)

@@ -39,6 +39,7 @@ SIZES = {
     "shiftmax": {"lanes": 3, "row_beats": 4, "octave": 10},
     "shift-gelu": {"lanes": 2, "row_beats": 4, "divider": "pipelined"},
     "layer-norm": {"lanes": 3, "row_beats": 4, "width": 6, "bias_width": 12},
+    "transformer-block": {"heads": 1, "head_width": 2, "hidden": 4, "max_tokens": 3, "lanes": 2, "unit_lanes": 1},
     "requantise": {"lanes": 2, "table_beats": 3, "residual": True, "multiplier_bits": 12, "source_width": 16},
 }
 
