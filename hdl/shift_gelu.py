@@ -1,14 +1,14 @@
 """Design ``shift-gelu``: a row waits until its maximum is known, then each element is exponentiated, divided, multiplied."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import fifo
 
 from ..models.shift_exp import SUM_LIMIT
 from .dfp_stream import Rows
 from .float_parts import named
 from .recurrence import Lockstep, Quotient
-from .row_parts import MaximumBuffer, clamped_sum, ends_width, give_ends
-from .shift_exp import place_shift_exp_lane
+from .row_parts import MaximumBuffer, clamped_sum, ends_width, filled, give_ends
+from .shift_exp import RisingExpLane, place_shift_exp_lane
 from .stream_unit import StreamUnit
 
 __all__ = ["ShiftGELU"]
@@ -33,16 +33,16 @@ class ShiftGELU(StreamUnit):
         i --> buffer --> x - maximum --> ShiftExp -----------------> buffer --> x --> shift --> x --> o
           \\-> maximum --^   - maximum --> ShiftExp -> + --> division --^
 
-    The first buffer holds a longest row, see :class:`~carrysave.hdl.row_parts.MaximumBuffer`; elements of empty lanes are 0 from
-    there on. Each element has a division of its own; the second buffer holds what comes while one goes on, or as many as are on
-    their way.
+    The first buffer holds a longest row, see :class:`~carrysave.hdl.row_parts.MaximumBuffer`. Each element has a division of its
+    own; the second buffer holds what comes while one goes on, or as many as are on their way. Elements of empty lanes are 0 from
+    the first buffer on; for the maximum of the published function they are the smallest there, and 0 from the second one on.
     """
 
     def elaborate(self, platform):
         m = Module()
         config = self.config
         width, value_width = config.width, config.value_width
-        source = MaximumBuffer(m, config, self.i, at_least=0)
+        source = MaximumBuffer(m, config, self.i, at_least=None if config.reference else 0)
 
         rows = 1 + config.exponential_cycles
         depth = config.factor_cycles + 1 if config.divider == "pipelined" else 2
@@ -58,10 +58,15 @@ class ShiftGELU(StreamUnit):
             m.d.comb += [lane.x.eq(element), lane.maximum.eq(highest), lane.advance.eq(Cat(rows.advance[1:]))]
             lanes.append(lane.e)
         *lanes, of_maximum = lanes
+        if config.reference:
+            of_maximum = self._of_any_maximum(m, rows, of_maximum, highest)
         for row in range(1, len(rows.advance)):
             beat = rows.register(row, beat, "beat")
         made = named(m, "made", rows.valid[-1] & buffer.w_rdy)
-        kept = [Cat(beat[width * n :][:width], e) for n, e in enumerate(lanes)]
+        x = [beat[width * n :][:width] for n in range(config.lanes)]
+        if config.reference:
+            x = filled(m, config, beat[-ends_bits:], x, "filled_element")
+        kept = [Cat(element, e) for element, e in zip(x, lanes, strict=True)]
         m.d.comb += [buffer.w_data.eq(Cat(*kept, beat[-ends_bits:])), buffer.w_en.eq(made)]
 
         sums = Signal(config.lanes * SUM_LIMIT.bit_length(), reset_less=True)
@@ -105,3 +110,12 @@ class ShiftGELU(StreamUnit):
             m.d.comb += self.o.p.y[n].eq(rows.register(3, result, f"result{n}"))
         give_ends(m, config, self.o.p, ends)
         return m
+
+    def _of_any_maximum(self, m, rows, e, highest):
+        """The exponential of minus the maximum, whichever sign that has, from those of 0 below it."""
+        m.submodules.rising = rising = RisingExpLane(self.config)
+        m.d.comb += [rising.maximum.eq(highest), rising.advance.eq(Cat(rows.advance[1:]))]
+        negative = highest[-1]
+        for row in range(1, len(rows.advance)):
+            negative = rows.register(row, negative, "negative")
+        return Mux(negative, rising.e, e)

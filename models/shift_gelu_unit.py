@@ -7,7 +7,9 @@ are in a stream.
 import dataclasses
 from typing import ClassVar
 
+from .config import parameter
 from .row_unit import RowUnitConfig, row_golden, row_stimulus
+from .shift_exp import SUM_LIMIT
 from .shift_gelu import ShiftGELUArithmetic, shift_gelu
 
 __all__ = ["ShiftGELUConfig", "shift_gelu_golden", "shift_gelu_stimulus"]
@@ -19,6 +21,23 @@ class ShiftGELUConfig(ShiftGELUArithmetic, RowUnitConfig):
 
     design: ClassVar[str] = "shift-gelu"
     signed_result: ClassVar[bool] = True
+
+    reference: bool = parameter(
+        False, "whether a row's maximum counts where it is negative, too, as in the published one, or 0 does"
+    )
+
+    @property
+    def rising_octaves(self):
+        """Octaves of the largest exponential of a negative maximum, or those above which all are clamped."""
+        height = 1 << self.width - 1
+        scaled = height + height // 2 - height // 16
+        return min(-(-scaled // self.octave), SUM_LIMIT.bit_length() - self.fraction_bits)
+
+    @property
+    def exponential_cycles(self):
+        """As of other units; the published function takes those of a negative maximum if they are more."""
+        falling = super().exponential_cycles
+        return max(falling, 3 + self.rising_octaves.bit_length()) if self.reference else falling
 
     @property
     def maximum_cycles(self):
@@ -52,7 +71,7 @@ def shift_gelu_golden(config, beats):
     -------
     array of ``config.o.dtype``
     """
-    return row_golden(config, beats, lambda rows, which: shift_gelu(config, rows))
+    return row_golden(config, beats, lambda rows, which: shift_gelu(config, rows, reference=config.reference))
 
 
 def shift_gelu_stimulus(config, rng, count):

@@ -9,14 +9,14 @@ import pytest
 
 from carrysave.hdl.catalogue import design
 from carrysave.hdl.recurrence import Iterative, Pipelined, Quotient, Root
-from carrysave.hdl.shift_exp import ShiftExpLane
+from carrysave.hdl.shift_exp import RisingExpLane, ShiftExpLane
 from carrysave.hdl.verilog import verilog
 from carrysave.models.integer_errors import SCALES
 from carrysave.models.layer_norm_unit import LayerNormConfig
 from carrysave.models.requantise import ROUNDINGS
 from carrysave.models.requantise_unit import RequantiseConfig
 from carrysave.models.row_unit import row_lengths
-from carrysave.models.shift_exp import HALVINGS, ShiftExpConfig, octave, shift_exp
+from carrysave.models.shift_exp import HALVINGS, SUM_LIMIT, ShiftExpConfig, octave, shift_exp
 from carrysave.models.shift_gelu import gelu_octave
 from carrysave.models.shift_gelu_unit import ShiftGELUConfig
 from carrysave.models.shiftmax_unit import ShiftmaxConfig
@@ -40,6 +40,8 @@ ROWS = [
     ShiftGELUConfig(),
     ShiftGELUConfig(divider="pipelined", lanes=3, row_beats=5, sigmoid_width=16, width=6, octave=128),
     ShiftGELUConfig(lanes=1, row_beats=1, octave=1, halving="shift"),
+    ShiftGELUConfig(divider="pipelined", lanes=3, row_beats=5, width=6, octave=3, reference=True),
+    ShiftGELUConfig(lanes=2, octave=300, halving="shift", reference=True),
     LayerNormConfig(),
     LayerNormConfig(divider="pipelined", lanes=3, row_beats=5, width=6, bias_width=12),
     LayerNormConfig(lanes=1, row_beats=1, width=3, bias_width=32),
@@ -109,7 +111,7 @@ def test_rows(run, config):
     assert taken_o[0] == taken_i[end] + latency
 
 
-@pytest.mark.parametrize("config", [*ROWS[:3], *ROWS[6:8], *ROWS[9:11]], ids=lambda config: config.canonical())
+@pytest.mark.parametrize("config", [*ROWS[:3], *ROWS[6:8], *ROWS[9:13]], ids=lambda config: config.canonical())
 @pytest.mark.parametrize("shares", [(0.0, 0.7), (0.6, 0.0), (0.5, 0.5)])
 def test_rows_wait(run, config, shares):
     rng = random.Random(5)
@@ -158,6 +160,27 @@ def test_exponential_of_every_distance(clocked, octave, fraction_bits, halving):
 
     clocked(lane, bench)
     assert found[config.exponential_cycles - 1 :][:256] == shift_exp(config, -np.arange(256)).tolist()
+
+
+RISING = [*EXPONENTIALS, (1, 1), (1, 15), (2, 4), (1 << 20, 8)]
+
+
+@pytest.mark.parametrize(("octave", "fraction_bits"), RISING)
+@pytest.mark.parametrize("halving", HALVINGS)
+def test_exponential_of_every_negative_maximum(clocked, octave, fraction_bits, halving):
+    config = ShiftGELUConfig(octave=octave, fraction_bits=fraction_bits, halving=halving, reference=True)
+    lane, found = RisingExpLane(config), []
+
+    async def bench(ctx):
+        ctx.set(lane.advance, -1)
+        for maximum in range(-1, -129 - config.exponential_cycles, -1):
+            ctx.set(lane.maximum, max(maximum, -128))
+            await ctx.tick()
+            found.append(ctx.get(lane.e))
+
+    clocked(lane, bench)
+    want = np.minimum(shift_exp(config, np.arange(1, 129), reference=True), SUM_LIMIT)
+    assert found[config.exponential_cycles - 1 :][:128] == want.tolist()
 
 
 QUOTIENTS = [((a, b), divmod(a, b)) for b in range(1, 16) for a in range(128) if a // b < 32]

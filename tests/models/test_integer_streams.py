@@ -1,5 +1,6 @@
 """Streams of the units of integer functions against loops over beats, in Python's integers."""
 
+import functools
 import math
 from fractions import Fraction
 
@@ -109,6 +110,12 @@ ROW_UNITS = [
     (ShiftmaxConfig(lanes=1, row_beats=1), shiftmax_golden, shiftmax_stimulus, shiftmax),
     (ShiftGELUConfig(lanes=2), shift_gelu_golden, shift_gelu_stimulus, shift_gelu),
     (ShiftGELUConfig(lanes=7, row_beats=2), shift_gelu_golden, shift_gelu_stimulus, shift_gelu),
+    (
+        ShiftGELUConfig(lanes=3, row_beats=5, width=6, octave=3, reference=True),
+        shift_gelu_golden,
+        shift_gelu_stimulus,
+        functools.partial(shift_gelu, reference=True),
+    ),
 ]
 
 
