@@ -120,6 +120,22 @@ def _arguments():
     command.add_argument("--designs", nargs="+", metavar="NAME[:PE]", help="tpe, nonlinear: some of them only")
     command.add_argument("--effort", help="tpe, fma: of synthesis: quick, normal or full (default: quick)")
     command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write .html, .md or .json")
+    text = "one transformer block, MiniLM-L6's first layer, on simulated RTL: cycles, utilisation, energy by unit"
+    command = add("block", text, parent=common)
+    command.add_argument("--sentence", required=True, metavar="TEXT", help="what goes through it")
+    command.add_argument(
+        "-p",
+        dest="pairs",
+        action="extend",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="lanes, unit_lanes, array, pe, divider, max_tokens, gelu_row, residual_width of transformer-block",
+    )
+    command.add_argument("--no-energy", action="store_true", help="without the syntheses that the estimate needs")
+    command.add_argument("--period", type=float, metavar="PS", help="clock period of the estimate (default: 2000)")
+    command.add_argument("--library", metavar="FILE.lib", help="another Liberty library, or osu018, osu035")
+    command.add_argument("-o", dest="output", type=Path, metavar="FILE", help="write .md or .json")
     text = "train on real data by dynamic fixed point, float32 beside it; replay on simulated RTL"
     command = add("train", text, parent=common)
     command.add_argument(

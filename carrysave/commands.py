@@ -286,6 +286,30 @@ def _compare(args):
     return result, text
 
 
+def _block(args):
+    from . import block
+    from .models.config import parse_pairs
+
+    writers = {".md": block.block_markdown, ".json": lambda made: json.dumps(made, indent=1, default=plain)}
+    if args.output and args.output.suffix not in writers:
+        raise ConfigError(f"output must end in {', '.join(writers)}, not {str(args.output)!r}")
+    if args.no_energy:
+        _given(args, "a block without an estimate", (), ("period", "library"))
+    result = block.run_block(
+        args.sentence,
+        parameters=parse_pairs(args.pairs),
+        estimate=not args.no_energy,
+        **({} if args.period is None else {"period_ps": args.period}),
+        library=args.library,
+        build_folder=args.build,
+        log=_say,
+    )
+    text = "\n".join(block.block_text(result))
+    if args.output:
+        text += f"\n\n{api.write_whole(args.output, writers[args.output.suffix](result))}"
+    return result, text, int(not result["passed"])
+
+
 def _train(args):
     from . import train
     from .workloads.training_arithmetic import TrainingConfig
@@ -364,6 +388,7 @@ COMMANDS = {
     "front": _front,
     "fpga": _fpga,
     "compare": _compare,
+    "block": _block,
     "train": _train,
     "formats": _formats,
     "demo": _demo,

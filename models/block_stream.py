@@ -7,6 +7,7 @@ from .integer_block import Dense, IntegerBlock, Norm, Ratios
 
 __all__ = [
     "block_macs",
+    "block_unit_elements",
     "random_block",
     "transformer_block_golden",
     "transformer_block_macs",
@@ -71,6 +72,24 @@ def block_macs(config, tokens):
     mlp = tokens * config.width * config.hidden
     macs = dict.fromkeys(("query", "key", "value", "projection"), dense)
     return macs | dict.fromkeys(("scores", "context"), attention) | dict.fromkeys(("expansion", "contraction"), mlp)
+
+
+def block_unit_elements(config, tokens):
+    """What each unit does for an input of so many tokens, a dict by the names of ``config.units``.
+
+    Multiply-accumulates of the array; elements of the other units.
+    """
+    width, hidden, scores = tokens * config.width, tokens * config.hidden, tokens**2 * config.heads
+    return {
+        "array": sum(block_macs(config, tokens).values()),
+        "requantise": 4 * width + scores + hidden,
+        "shiftmax": scores,
+        "residual": 2 * width,
+        "layer_norm": 2 * width,
+        "norm_requantise": 2 * width,
+        "gelu": hidden,
+        "gelu_requantise": hidden,
+    }
 
 
 def transformer_block_macs(config, beats):

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from .errors import ConfigError
 
-__all__ = ["Config", "parameter"]
+__all__ = ["Config", "parameter", "parse_pairs"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -113,13 +113,7 @@ class Config:
     @classmethod
     def from_pairs(cls, pairs, base=None):
         """Build from ``key=value`` strings, on top of a mapping ``base`` (say, from a TOML file)."""
-        values = dict(base or {})
-        for pair in pairs:
-            name, equals, text = pair.partition("=")
-            if not equals or not _NAME.fullmatch(name):
-                raise ConfigError(f"a parameter is given as key=value, not {pair!r}")
-            values[name] = _parse(text)
-        return cls.from_mapping(values)
+        return cls.from_mapping({**(base or {}), **parse_pairs(pairs)})
 
     @classmethod
     def from_toml(cls, text):
@@ -149,6 +143,17 @@ class Config:
     def replace(self, **changes):
         """A copy with some parameters changed; derived ones not named are derived anew only if set to ``None``."""
         return dataclasses.replace(self, **changes)
+
+
+def parse_pairs(pairs):
+    """A mapping of names to values from ``key=value`` strings; raises :exc:`ConfigError` for any other string."""
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not _NAME.fullmatch(name):
+            raise ConfigError(f"a parameter is given as key=value, not {pair!r}")
+        values[name] = _parse(text)
+    return values
 
 
 def _parse(text):
