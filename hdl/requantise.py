@@ -1,11 +1,12 @@
 """Design ``requantise``: dyadic requantisation, a beat a cycle, by multipliers and shifts from a table."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from .dfp_stream import Rows
 from .float_parts import named
+from .row_table import RowTable
 from .shared import Shared
 from .stream_unit import StreamUnit
 
@@ -121,11 +122,6 @@ class Requantise(StreamUnit):
     -------
     i, o
         As in :class:`~carrysave.hdl.stream_unit.StreamUnit`.
-
-    Implementation notes
-    --------------------
-    The table is read while a beat is taken and what it says goes into the first row of registers with the beat: a beat right
-    behind one that fills its row of the table finds that there.
     """
 
     def elaborate(self, platform):
@@ -133,25 +129,10 @@ class Requantise(StreamUnit):
         config = self.config
         names = [f"{prefix}{name}" for prefix in config.branches for name in ("multiplier", "shift")]
         names += ["bias"] if config.bias_width else []
-        layout = data.StructLayout({name: self.i.p[name].as_value().shape() for name in names})
-        # A memory of one row has no address.
-        m.submodules.table = table = memory.Memory(shape=layout, depth=max(config.table_beats, 2), init=[])
-        write, read = table.write_port(), table.read_port(domain="comb")
-        place = Signal(range(max(config.table_beats, 2)))
-        accepted = Signal()
-        m.d.comb += [
-            accepted.eq(self.i.valid & self.i.ready),
-            write.addr.eq(place),
-            read.addr.eq(place),
-            write.en.eq(accepted & self.i.p.load),
-            *(write.data[name].eq(self.i.p[name].as_value()) for name in names),
-        ]
-        with m.If(accepted):
-            m.d.sync += place.eq(Mux(self.i.p.last | (place == config.table_beats - 1), 0, place + 1))
-
+        table = RowTable(m, self.i, names=names, table_beats=config.table_beats)
         rows = Rows(m, config.latency, valid=self.i.valid & ~self.i.p.load, ready=self.o.ready)
         m.d.comb += [self.i.ready.eq(rows.advance[0]), self.o.valid.eq(rows.valid[-1])]
-        operands = {name: rows.register(0, read.data[name], name) for name in names}
+        operands = {name: rows.register(0, word, name) for name, word in table.words.items()}
         for prefix in config.branches:
             operands[f"{prefix}x"] = rows.register(0, self.i.p[f"{prefix}x"].as_value(), f"{prefix}x")
         last = self.i.p.last

@@ -16,7 +16,8 @@ from .config import parameter
 from .errors import ConfigError
 from .payload import Field, Payload
 from .requantise import DyadicConfig, dyadic_product
-from .row import one_or_each, row_places, split_rows
+from .row import one_or_each, split_rows
+from .row_table import table_rows, table_stimulus
 
 __all__ = ["RequantiseConfig", "requantise_golden", "requantise_stimulus"]
 
@@ -168,19 +169,8 @@ def requantise_golden(config, beats):
     ConfigError
         If a beat takes a row of the table that no beat before it has filled.
     """
-    places = row_places(beats["last"], config.table_beats)
-    loads = beats["load"] == 1
-    # For each beat the last one before it that filled its row of the table.
-    filled = np.full(len(beats), -1)
-    for place in range(config.table_beats):
-        here = places == place
-        filled[here] = np.maximum.accumulate(np.where(loads[here], np.flatnonzero(here), -1))
-    data = np.flatnonzero(~loads)
-    missing = data[filled[data] < 0]
-    if len(missing):
-        at = int(missing[0])
-        raise ConfigError(f"beat {at} takes row {int(places[at])} of the table, which no beat before it has filled")
-    table = beats[filled[data]]
+    data, filled = table_rows(beats, config.table_beats)
+    table = beats[filled]
     exact = 0
     for prefix in config.branches:
         x = beats[f"{prefix}x"][data]
@@ -202,17 +192,7 @@ def requantise_stimulus(config, rng, count):
         Beats; the first ones fill the table.
     """
     beats = config.i.zeros(count)
-    # Rows of the table, then rows of data, of all lengths up to one beat more than the table; a short row loads some.
-    load, last = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    at, filling = 0, True
-    while at < count:
-        length = config.table_beats if at == 0 else int(rng.integers(1, config.table_beats + 2))
-        load[at : at + length] = filling
-        end = min(at + length, count) - 1
-        # The table's end ends a row, too.
-        last[end] = length != config.table_beats or rng.random() < 0.5
-        at, filling = at + length, rng.random() < 0.2
-    beats["load"], beats["last"] = load, last
+    beats["load"], beats["last"] = table_stimulus(rng, count, config.table_beats)
     shape = (count, config.lanes)
     top = 1 << config.multiplier_bits
     for prefix in config.branches:
