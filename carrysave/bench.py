@@ -8,6 +8,7 @@ from . import __version__
 from .asic.front import figure_of_merit, front
 from .bench_dfp import dfp_speeds
 from .bench_family import area_at, family_fronts, family_markdown, pareto
+from .bench_fixed import block_speeds, function_speeds
 from .bench_float import float_speeds
 from .bench_float import markdown as float_markdown
 from .bench_lmul import multiplier_fronts, multiplier_markdown
@@ -184,7 +185,8 @@ def bench(*, store, log=print):
         ``fronts`` (rows with ``pe``, ``width``, ``acc_width``, ``points``), ``family`` (see
         :func:`~carrysave.bench_family.family_fronts`), ``multipliers`` (see
         :func:`~carrysave.bench_lmul.multiplier_fronts`), ``speeds``, ``float_speeds`` (see
-        :func:`~carrysave.bench_float.float_speeds`) and ``dfp_speeds`` (see :func:`~carrysave.bench_dfp.dfp_speeds`).
+        :func:`~carrysave.bench_float.float_speeds`), ``dfp_speeds`` (see :func:`~carrysave.bench_dfp.dfp_speeds`),
+        ``function_speeds`` and ``block_speeds`` (see :mod:`carrysave.bench_fixed`).
     """
     rows = []
     for width, acc_widths in ((8, (32, 24, 20, 16)), (4, (24,)), (16, (48,))):
@@ -199,6 +201,8 @@ def bench(*, store, log=print):
         "speeds": _speeds(store, log),
         "float_speeds": float_speeds(),
         "dfp_speeds": dfp_speeds(),
+        "function_speeds": function_speeds(),
+        "block_speeds": block_speeds(),
     }
 
 
@@ -275,5 +279,10 @@ def write_markdown(result):
         lines.append(f"| {label} | {speeds[key]:.3g} {unit} | {speeds[key] / speeds[reference]:.2f} |")
     lines += ["", "Floating-point products of the golden models, each beside the row that it is held against:", ""]
     lines += [*float_markdown(result["float_speeds"]), ""]
-    lines += ["Matrix products of dynamic fixed point, beside NumPy's:", "", *float_markdown(result["dfp_speeds"])]
-    return "\n".join(lines) + "\n"
+    for title, key, unit in (
+        ("Matrix products of dynamic fixed point, beside NumPy's:", "dfp_speeds", "products"),
+        ("Integer functions, beside a real one:", "function_speeds", "elements"),
+        ("MiniLM-L6's first layer:", "block_speeds", "tokens"),
+    ):
+        lines += [title, "", *float_markdown(result[key], unit), ""]
+    return "\n".join(lines)

@@ -141,8 +141,8 @@ def _fastest(call, seconds):
     return best
 
 
-def markdown(rows):
+def markdown(rows, unit="products"):
     """Lines of a table of what :func:`float_speeds` returns, rates in millions a second."""
-    lines = ["| products | million a second | ratio | beside |", "|---|---|---|---|"]
+    lines = [f"| {unit} | million a second | ratio | beside |", "|---|---|---|---|"]
     lines += [f"| {row.name} | {row.rate / 1e6:.4g} | {row.ratio:.3g} | {row.beside} |" for row in rows]
     return lines

@@ -34,6 +34,8 @@ def result(points):
         **found,
         "float_speeds": [FloatSpeed(name="ours", rate=2e8, ratio=0.5, beside="theirs")],
         "dfp_speeds": [FloatSpeed(name="integers", rate=3e8, ratio=0.75, beside="NumPy")],
+        "function_speeds": [FloatSpeed(name="Shiftmax", rate=4e8, ratio=0.25, beside="softmax")],
+        "block_speeds": [FloatSpeed(name="block", rate=5e3, ratio=0.125, beside="real")],
     }
 
 
@@ -75,6 +77,8 @@ def test_merit_and_speeds(excellent):
     assert "3e+09 MACs | 6.00 |" in excellent
     assert "| ours | 200 | 0.5 | theirs |" in excellent
     assert "| integers | 300 | 0.75 | NumPy |" in excellent
+    assert "| Shiftmax | 400 | 0.25 | softmax |" in excellent
+    assert "| block | 0.005 | 0.125 | real |" in excellent
 
 
 def test_tables_are_whole(excellent, poor):
