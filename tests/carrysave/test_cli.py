@@ -69,6 +69,13 @@ def test_show(name, main):
     assert json.loads(main("show", name, "--json")[1]) == json.loads(json.dumps(shown))
 
 
+def test_a_large_matrix_is_shown_by_its_beginning(main):
+    weights = "/".join(["17,-3,120"] * 20)
+    _, out, _ = main("show", "constant-matrix", "-p", f"weights={weights}")
+    assert f"\n  weights           {weights[:57]}...  rows a,b/c,d  " in out
+    assert weights in main("show", "constant-matrix", "-p", f"weights={weights}", "--json")[1]
+
+
 def test_pairs_go_before_the_file(main, tmp_path):
     (tmp_path / "some.toml").write_text('width = 4\nmax_k = 30\noverflow = "wrap"\n')
     shown = json.loads(main("show", "mac", "--config", "some.toml", "-p", "max_k=20", "-p", "b_width=6", "--json")[1])
