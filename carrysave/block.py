@@ -9,7 +9,7 @@ from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.liberty import default_library, load_library
 from .asic.timing import analyse
-from .comparison import QUICK_RECIPES, check_period, energy_grown_fj, library_facts
+from .comparison import QUICK_RECIPES, check_period, energy_grown_fj, is_row_buffer, library_facts
 from .models.block_stream import block_macs, block_unit_elements, transformer_block_golden
 from .models.block_words import to_words
 from .models.errors import ConfigError
@@ -155,6 +155,7 @@ def run_block(
         for name, row in result["units"].items():
             row |= _energy(config, name, block, tensors, store=store, library=chosen, period_ps=period_ps)
             row["energy_nj"] = row["energy_per_operation_fj"] * row["operations"] * 1e-6
+            row["buffer_energy_nj"] = row["buffer_energy_per_operation_fj"] * row["operations"] * 1e-6
             log(f"{name}: {row['energy_nj']:.0f} nJ, {row['energy_per_operation_fj']:.0f} fJ an operation")
     return result | {"seconds": time.perf_counter() - start}
 
@@ -185,11 +186,18 @@ def _energy(config, name, block, tensors, *, store, library, period_ps):
     timing = analyse(netlist)
     spent = [energy(unit, beats, netlist, store=store, timing=timing) for beats, _count in runs]
     areas = {row["module"]: row["own_um2"] * row["instances"] for row in netlist.area_report()}
-    grown = energy_grown_fj(spent, list(areas), max(timing.period_ps, period_ps))
+    buffers = [module for module in areas if module == "accumulator_rows" or is_row_buffer(module)]
+    shortest_ps = max(timing.register_ps, timing.input_ps)
+    operations = runs[1][1] - runs[0][1]
+    grown, buffers_grown = (
+        energy_grown_fj(spent, modules, max(shortest_ps, period_ps)) / operations for modules in (list(areas), buffers)
+    )
     return {
         "area_um2": sum(areas.values()),
-        "shortest_period_ps": max(timing.register_ps, timing.input_ps),
-        "energy_per_operation_fj": grown / (runs[1][1] - runs[0][1]),
+        "buffer_area_um2": sum(areas[module] for module in buffers),
+        "shortest_period_ps": shortest_ps,
+        "energy_per_operation_fj": grown,
+        "buffer_energy_per_operation_fj": buffers_grown,
         "sample_parameters": unit.to_mapping(),
     }
 
@@ -283,17 +291,20 @@ def _tables(result):
     rows = [[name.replace("_", " "), row["operations"], 100 * row["busy"]] for name, row in units.items()]
     note = "an operation is a multiply-accumulate of the array, an element of the other units"
     if estimated:
-        total = sum(row["energy_nj"] for row in units.values())
-        columns += [("energy", "nJ"), ("share", "%"), ("energy", "fJ/operation")]
-        columns += [("area", "um2"), ("shortest period", "ps")]
+        columns += [("energy", "nJ"), ("of it buffers", "nJ"), ("energy", "fJ/operation")]
+        columns += [("area", "um2"), ("of it buffers", "um2"), ("shortest period", "ps")]
         for cells, row in zip(rows, units.values(), strict=True):
-            cells += [row["energy_nj"], 100 * row["energy_nj"] / total, row["energy_per_operation_fj"]]
-            cells += [row["area_um2"], row["shortest_period_ps"]]
-        rows.append(["all", None, None, total, 100.0, None, sum(row["area_um2"] for row in units.values()), None])
+            cells += [row["energy_nj"], row["buffer_energy_nj"], row["energy_per_operation_fj"]]
+            cells += [round(row["area_um2"]), round(row["buffer_area_um2"]), round(row["shortest_period_ps"])]
+        sums = {key: sum(row[key] for row in units.values()) for key in ("energy_nj", "buffer_energy_nj")}
+        areas = [round(sum(row[key] for row in units.values())) for key in ("area_um2", "buffer_area_um2")]
+        rows.append(["all", None, None, *sums.values(), None, *areas, None])
         library = result["library"]
         note += (
-            f"; {library['name']}, {result['period_ps']:g} ps, on samples of this sentence's operands: the array with its "
-            f"accumulator rows, tables and row buffers for a word of columns, without the memories of activations"
+            f"; {library['name']}, {result['period_ps']:g} ps, on samples of this sentence's operands, steady streams without the "
+            f"cycles in which a unit waits. Buffers are the array's "
+            f"accumulator rows and the rows that wait in a unit, all of flip-flops that are clocked in every cycle; rows of "
+            f"I-LayerNorm and tables are a word long in the samples. Without the memories of activations"
         )
     tables.append(Table(title="Units", columns=columns, rows=rows, note=note))
     return tables

@@ -15,7 +15,7 @@ from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.liberty import default_library, load_library
 from .asic.timing import analyse
-from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, energy_grown_fj, library_facts
+from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, energy_grown_fj, is_row_buffer, library_facts
 from .models.cast_unit import CastConfig
 from .models.errors import ConfigError
 from .models.k_hot_unit import KHotConfig, k_hot_fields
@@ -37,7 +37,6 @@ __all__ = ["SCHEMA", "Unit", "compare_nonlinear", "units"]
 SCHEMA = "carrysave-compare-nonlinear/1"
 
 ROW_LENGTHS = (1, 64)
-_BUFFERS = ("distances", "elements", "exponentials", "factors", "maxima", "means", "results", "waiting")
 _SEED = 1
 _FEW, _MANY = 96, 480  # elements of the two runs: fewer than what a gate-level run would cut into streams
 _DEVIATION = 30  # of int8 elements, or of results that are int8
@@ -176,7 +175,7 @@ def _measured(unit, row_length, *, store, library, period_ps):
     own_ps = max(paths[period_ps], period_ps)
     netlist = netlists[period_ps]
     areas = {row["module"]: row["own_um2"] * row["instances"] for row in netlist.area_report()}
-    buffers = [name for name in areas if _is_buffer(name)]
+    buffers = [name for name in areas if is_row_buffer(name)]
 
     few, many = max(_FEW // row_length, 1), _MANY // row_length
     rows = _integers(unit, (many, row_length))
@@ -201,11 +200,6 @@ def _measured(unit, row_length, *, store, library, period_ps):
         "buffer_energy_fj": energy_grown_fj(runs, buffers, own_ps) / elements,
         "results_checked": sum(run.outputs for run in runs),
     }
-
-
-def _is_buffer(module):
-    """Whether a module of a netlist is one of the FIFOs in which elements, or values of rows, wait."""
-    return module.rpartition("_")[2] in _BUFFERS
 
 
 def _integers(unit, shape):

@@ -8,6 +8,7 @@ __all__ = [
     "QUICK_RECIPES",
     "check_period",
     "energy_grown_fj",
+    "is_row_buffer",
     "library_facts",
     "modules_inside",
 ]
@@ -17,6 +18,8 @@ OUT_OF_REACH_PS = 100.0
 """A target period that gives the shortest one: no flip-flop with a gate behind it is that fast in the libraries here."""
 QUICK_RECIPES = (Recipe(script="map"), Recipe(script="keep", effort=0.9))
 """Ways through synthesis, of which the best counts."""
+
+_ROW_BUFFERS = ("distances", "elements", "exponentials", "factors", "maxima", "means", "results", "waiting")
 
 
 def check_period(period_ps):
@@ -53,6 +56,11 @@ def energy_grown_fj(runs, modules, period_ps):
         leakage = sum(used.leakage_by_module[name] for name in modules) * period_ps * 1e-6
         spent.append((dynamic + leakage) * used.cycles)
     return spent[1] - spent[0]
+
+
+def is_row_buffer(module):
+    """Whether a module of a netlist is one of the FIFOs in which elements, or values of rows, wait."""
+    return module.rpartition("_")[2] in _ROW_BUFFERS
 
 
 def modules_inside(netlist, module):

@@ -82,6 +82,7 @@ def test_energy_of_a_unit(small, tmp_path):
     assert found["area_um2"] > 1000
     assert 100 < found["energy_per_operation_fj"] < 100_000
     assert found["shortest_period_ps"] > 300
+    assert found["buffer_area_um2"] == found["buffer_energy_per_operation_fj"] == 0
 
 
 def test_report(played, tmp_path, capsys):

@@ -8,8 +8,9 @@ import pytest
 
 from carrysave.asic.synthesis import Recipe
 from carrysave.cli import main
-from carrysave.compare_nonlinear import Unit, _beats, _integers, _is_buffer, compare_nonlinear, units
+from carrysave.compare_nonlinear import Unit, _beats, _integers, compare_nonlinear, units
 from carrysave.compare_nonlinear_page import comparison_html, comparison_markdown, comparison_text
+from carrysave.comparison import is_row_buffer
 from carrysave.hdl.catalogue import design
 from carrysave.hdl.verilog import verilog
 from carrysave.models.cast_unit import CastConfig
@@ -48,7 +49,7 @@ def test_what_is_compared():
 def test_buffers_are_the_modules_that_are_fifos(unit):
     modules = dict(re.findall(r"^module (\w+)\((.*?)^endmodule", verilog(unit.config), re.MULTILINE | re.DOTALL))
     fifos = {name for name, text in modules.items() if re.search(r"\bstorage \[", text)}
-    assert fifos == {name for name in modules if _is_buffer(name)}
+    assert fifos == {name for name in modules if is_row_buffer(name)}
 
 
 def test_refused():
