@@ -146,6 +146,8 @@ def cocotb_environment(module, toplevel, folder):
         "COCOTB_TEST_MODULES": module,
         "COCOTB_RESULTS_FILE": str(Path(folder) / "results.xml"),
         "COCOTB_ANSI_OUTPUT": "0",
+        # Rewriting the assertions of all that is imported, NumPy and Amaranth included, takes longer than most runs.
+        "COCOTB_REWRITE_ASSERTION_FILES": "",
         "COCOTB_RANDOM_SEED": "1",  # our own seeds decide; this one keeps cocotb's log the same from run to run
         "TOPLEVEL_LANG": "verilog",
         "GPI_LOG_LEVEL": "WARNING",
