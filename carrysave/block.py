@@ -301,10 +301,10 @@ def _tables(result):
         rows.append(["all", None, None, *sums.values(), None, *areas, None])
         library = result["library"]
         note += (
-            f"; {library['name']}, {result['period_ps']:g} ps, on samples of this sentence's operands, steady streams without the "
-            f"cycles in which a unit waits. Buffers are the array's "
-            f"accumulator rows and the rows that wait in a unit, all of flip-flops that are clocked in every cycle; rows of "
-            f"I-LayerNorm and tables are a word long in the samples. Without the memories of activations"
+            f"; {library['name']}, {result['period_ps']:g} ps, on samples of this sentence's operands, without cycles in which a "
+            f"unit waits. Buffers are the array's accumulator rows and the rows that wait in a unit, all of flip-flops that are "
+            f"clocked in every cycle; rows of I-LayerNorm and tables are a word long in the samples. Without the memories of "
+            f"activations"
         )
     tables.append(Table(title="Units", columns=columns, rows=rows, note=note))
     return tables
