@@ -1,7 +1,7 @@
 """The comparison of fused multiply-adds for the eye: as text, as Markdown, as an HTML page."""
 
-from .html import report_html
-from .tables import Table, page_sections, tables_markdown, tables_text
+from .comparison_page import page_html, page_text
+from .tables import Table, tables_markdown
 
 __all__ = ["comparison_html", "comparison_markdown", "comparison_text"]
 
@@ -69,8 +69,7 @@ def _note(result):
 
 def comparison_text(result):
     """Tables for a terminal, from what :func:`~carrysave.compare_fma.compare_fma` returns."""
-    lines = [f"{result['library']['name']}, {result['library']['corner']}, {result['library']['voltage_v']} V"]
-    return "\n".join(lines + tables_text(_tables(result)))
+    return page_text(result, _tables(result))
 
 
 def comparison_markdown(result):
@@ -95,20 +94,15 @@ def comparison_html(result):
         }
         for row in result["units"]
     ]
-    return report_html({
-        "title": "Fused multiply-adds for training: INT16 pairs beside floating point",
-        "subtitle": "Silicon figures on the operands of a training in dynamic fixed point (arXiv 1802.00930).",
-        "results": page_sections(_tables(result)),
-        "energy": [energies],
-        "fronts": [{"title": "Area of one product against period", "series": series, "y_unit": "area of a product (µm²)"}],
-        "provenance": [
-            {"name": "carrysave", "value": result["carrysave"]},
-            {"name": "library", "value": f"{result['library']['name']}, {result['library']['corner']}"},
-            {"name": "energy", "value": "gate-level runs on a training's own operands, every result checked"},
-        ],
-        "limits": [
-            "Silicon figures stop before layout: wires are the library's wire-load estimate, the clock is ideal.",
-            "Gate-level activity has no delays, so glitches are not counted.",
+    return page_html(
+        result,
+        _tables(result),
+        title="Fused multiply-adds for training: INT16 pairs beside floating point",
+        subtitle="Silicon figures on the operands of a training in dynamic fixed point (arXiv 1802.00930).",
+        energy_source="gate-level runs on a training's own operands",
+        limits=(
             "The floating-point accumulators are single-path adders of one cycle, products rounded before they are added.",
-        ],
-    })  # fmt: skip
+        ),
+        energy=[energies],
+        fronts=[{"title": "Area of one product against period", "series": series, "y_unit": "area of a product (µm²)"}],
+    )

@@ -1,7 +1,7 @@
 """The comparison of L-Mul with exact multiplication for the eye: as text, as Markdown, as an HTML page."""
 
-from .html import report_html
-from .tables import Table, page_sections, tables_markdown, tables_text
+from .comparison_page import page_html, page_text
+from .tables import Table, tables_markdown
 
 __all__ = ["comparison_html", "comparison_markdown", "comparison_text"]
 
@@ -88,8 +88,7 @@ _NOTES = {
 
 def comparison_text(result):
     """Tables for a terminal, from what :func:`~carrysave.compare_lmul.compare_lmul` returns."""
-    lines = [f"{result['library']['name']}, {result['library']['corner']}, {result['library']['voltage_v']} V"]
-    return "\n".join(lines + tables_text(_tables(result)))
+    return page_text(result, _tables(result))
 
 
 def comparison_markdown(result):
@@ -111,18 +110,11 @@ def comparison_html(result):
         }
         for kind in ("multiplier", "dot product")
     ]
-    return report_html({
-        "title": "L-Mul beside exact multiplication",
-        "subtitle": "Errors, silicon figures and the paper's claims (arXiv 2410.00907), each measured the same way.",
-        "results": page_sections(_tables(result)),
-        "energy": [chart for chart in energies if chart["designs"]],
-        "provenance": [
-            {"name": "carrysave", "value": result["carrysave"]},
-            {"name": "library", "value": f"{result['library']['name']}, {result['library']['corner']}"},
-            {"name": "energy", "value": "gate-level runs with normally distributed operands, every result checked"},
-        ],
-        "limits": [
-            "Silicon figures stop before layout: wires are the library's wire-load estimate, the clock is ideal.",
-            "Gate-level activity has no delays, so glitches are not counted.",
-        ],
-    })  # fmt: skip
+    return page_html(
+        result,
+        _tables(result),
+        title="L-Mul beside exact multiplication",
+        subtitle="Errors, silicon figures and the paper's claims (arXiv 2410.00907), each measured the same way.",
+        energy_source="gate-level runs with normally distributed operands",
+        energy=[chart for chart in energies if chart["designs"]],
+    )

@@ -1,7 +1,7 @@
 """The comparison of what stands between matrix products for the eye: as text, as Markdown, as an HTML page."""
 
-from .html import report_html
-from .tables import Table, page_sections, tables_markdown, tables_text
+from .comparison_page import page_html, page_text
+from .tables import Table, tables_markdown
 
 __all__ = ["comparison_html", "comparison_markdown", "comparison_text"]
 
@@ -137,8 +137,7 @@ def _chart(result, figure, **described):
 
 def comparison_text(result):
     """Tables for a terminal, from what :func:`~carrysave.compare_nonlinear.compare_nonlinear` returns."""
-    lines = [f"{result['library']['name']}, {result['library']['corner']}, {result['library']['voltage_v']} V"]
-    return "\n".join(lines + tables_text(_tables(result)))
+    return page_text(result, _tables(result))
 
 
 def comparison_markdown(result):
@@ -148,21 +147,16 @@ def comparison_markdown(result):
 
 def comparison_html(result):
     """The page: tables, and areas and energies as bars, buffers apart."""
-    return report_html({
-        "title": "Between matrix products: integer functions and their units",
-        "subtitle": "Errors against the real functions, silicon figures and cycles of requantisation, Shiftmax, ShiftGELU and "
+    return page_html(
+        result,
+        _tables(result),
+        title="Between matrix products: integer functions and their units",
+        subtitle="Errors against the real functions, silicon figures and cycles of requantisation, Shiftmax, ShiftGELU and "
         "I-LayerNorm (arXiv 2207.01405), casts and K-hot multipliers (arXiv 2401.17544).",
-        "results": page_sections(_tables(result)),
-        "area": [_chart(result, "area_um2", title=f"Area at {result['period_ps']:g} ps")],
-        "energy": [_chart(result, "energy_fj", title="Energy of an element", unit="fJ/element")],
-        "provenance": [
-            {"name": "carrysave", "value": result["carrysave"]},
-            {"name": "library", "value": f"{result['library']['name']}, {result['library']['corner']}"},
-            {"name": "energy", "value": "gate-level runs of normally distributed elements, every result checked"},
-        ],
-        "limits": [
-            "Silicon figures stop before layout: wires are the library's wire-load estimate, the clock is ideal.",
-            "Gate-level activity has no delays, so glitches are not counted.",
+        energy_source="gate-level runs of normally distributed elements",
+        limits=(
             "Buffers and tables are flip-flops: long rows would have memories of a compiler, which are not modelled.",
-        ],
-    })  # fmt: skip
+        ),
+        area=[_chart(result, "area_um2", title=f"Area at {result['period_ps']:g} ps")],
+        energy=[_chart(result, "energy_fj", title="Energy of an element", unit="fJ/element")],
+    )

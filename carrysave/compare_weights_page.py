@@ -1,7 +1,7 @@
 """The comparison of multiplier-free weights for the eye: as text, as Markdown, as an HTML page."""
 
-from .html import report_html
-from .tables import Table, page_sections, tables_markdown, tables_text
+from .comparison_page import page_html, page_text
+from .tables import Table, tables_markdown
 
 __all__ = ["comparison_html", "comparison_markdown", "comparison_text"]
 
@@ -88,8 +88,7 @@ def _chart(result, figure, **described):
 
 def comparison_text(result):
     """Tables for a terminal, from what :func:`~carrysave.compare_weights.compare_weights` returns."""
-    lines = [f"{result['library']['name']}, {result['library']['corner']}, {result['library']['voltage_v']} V"]
-    return "\n".join(lines + tables_text(_tables(result)))
+    return page_text(result, _tables(result))
 
 
 def comparison_markdown(result):
@@ -99,20 +98,14 @@ def comparison_markdown(result):
 
 def comparison_html(result):
     """The page: tables, and areas and energies as bars."""
-    return report_html({
-        "title": "Weights without multipliers",
-        "subtitle": "Sums of few powers of two (arXiv 2401.17544) and constants with shared sums beside ordinary products, at "
+    return page_html(
+        result,
+        _tables(result),
+        title="Weights without multipliers",
+        subtitle="Sums of few powers of two (arXiv 2401.17544) and constants with shared sums beside ordinary products, at "
         "equal accuracy.",
-        "results": page_sections(_tables(result)),
-        "area": [_chart(result, "area_um2", title=f"Area of a product at {result['period_ps']:g} ps")],
-        "energy": [_chart(result, "energy_fj", title="Energy of a product", unit="fJ/product")],
-        "provenance": [
-            {"name": "carrysave", "value": result["carrysave"]},
-            {"name": "library", "value": f"{result['library']['name']}, {result['library']['corner']}"},
-            {"name": "energy", "value": "gate-level runs of the layer's own operands, every result checked"},
-        ],
-        "limits": [
-            "Silicon figures stop before layout: wires are the library's wire-load estimate, the clock is ideal.",
-            "Gate-level activity has no delays, so glitches, of which deep networks have most, are not counted.",
-        ],
-    })  # fmt: skip
+        energy_source="gate-level runs of the layer's own operands",
+        limits=("Deep networks have most of the glitches that are not counted.",),
+        area=[_chart(result, "area_um2", title=f"Area of a product at {result['period_ps']:g} ps")],
+        energy=[_chart(result, "energy_fj", title="Energy of a product", unit="fJ/product")],
+    )
