@@ -20,7 +20,7 @@ from .asic.estimate import energy, map_design
 from .asic.front import EFFORTS, REGISTER_OVERHEAD_PS, front
 from .asic.liberty import default_library, load_library
 from .asic.timing import analyse
-from .comparison import QUICK_RECIPES, check_period, library_facts
+from .comparison import QUICK_RECIPES, check_period, library_facts, modules_inside
 from .hdl.catalogue import design
 from .hdl.verilog import module_name, verilog
 from .models.cube import CubeConfig
@@ -187,7 +187,7 @@ def _measured(unit, products, *, store, library, period_ps, effort):
             f"{points[0].delay_ps + REGISTER_OVERHEAD_PS:.0f} ps"
         )
     netlist = map_design(unit.config, store=store, library=library, period_ps=period_ps, recipes=QUICK_RECIPES)
-    timing, inside = analyse(netlist), _inside(netlist, unit.module)
+    timing, inside = analyse(netlist), modules_inside(netlist, unit.module)
     spent, checked = {}, 0
     for role in ROLES:
         beats = _beats(unit, [product for product in products if product.role == role])
@@ -209,15 +209,6 @@ def _measured(unit, products, *, store, library, period_ps, effort):
         "energy_fj": spent,
         "results_checked": checked,
     }
-
-
-def _inside(netlist, module):
-    """Names of a module and of all modules in it."""
-    found = {module}
-    for _cell, kind, _pins in netlist.modules[module].cells:
-        if kind in netlist.modules:
-            found |= _inside(netlist, kind)
-    return found
 
 
 def _equal_area(rows):
