@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import sys
 import time
@@ -25,10 +26,37 @@ _OPTIMISED_BYTES = (1_000_000, 300_000)  # most C++ that is compiled with -O1, w
 BUILD_TIMEOUT_S = 1800
 
 # Below this many instances of a processing element, flat code is built and runs faster than a library for each module.
-HIERARCHICAL_INSTANCES = 4
+HIERARCHICAL_INSTANCES = 16
 
 _CXXFLAGS = "-std=c++20 -fcoroutines"  # coroutines carry --timing, the harness's own clock
 _LIBRARIES = ("verilated", "verilated_vpi", "verilated_dpi", "verilated_timing", "verilated_threads")
+_MAIN = "verilator"  # cocotb's main program, verilator.cpp
+
+# What every build includes. Read anew, it is most of a small design's compilation, so it is compiled once. GCC takes what
+# it compiled at any level but -O0, and passes over it, to the text, where that was compiled with other options.
+_HEADERS = "".join(
+    f"#include <{name}>\n"
+    for name in (
+        "verilated.h",
+        "verilated_dpi.h",
+        "verilated_timing.h",
+        "verilated_vpi.h",
+        "svdpi.h",
+        "memory",
+        "string",
+    )
+)
+_HEADERS_MAKE = """\
+headers.h.gch: headers.h
+\t$(CXX) $(OPT_FAST) $(CXXFLAGS) $(CPPFLAGS) -x c++-header -c -o $@ $<
+"""
+# As the harness, it waits, and has what cocotb reads: the class that the main program sees is the same.
+_EMPTY = f"""\
+module {TOP};
+  reg done /* verilator public_flat_rd */ = 1'b0;
+  initial #1 $finish;
+endmodule
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,14 +208,20 @@ def _verilator(folder, files, *, saif, blocks, runtime):
     arguments = [*_verilator_arguments(saif), *(["--hierarchical"] if blocks else []), "control.vlt", *files]
     environment = verilator_environment()
     run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
+    same_class = (folder / "obj" / "Vtop.h").read_bytes() == (runtime / "Vtop.h").read_bytes()
     for library in runtime.glob("*.o"):
-        shutil.copyfile(library, folder / "obj" / library.name)  # newer than its sources: make leaves it alone
+        if library.stem != _MAIN or same_class:
+            shutil.copyfile(library, folder / "obj" / library.name)  # newer than its sources: make leaves it alone
     # Tracing code is most of a traced netlist's, is slow to compile, and runs no faster optimised. The compiler's time grows
     # faster than the code: minutes for megabytes, which a test bench that runs seconds never wins back.
     size = sum(file.stat().st_size for file in (folder / "obj").glob("*.cpp"))
     level = 0 if saif else 1 if blocks else sum(size <= limit for limit in _OPTIMISED_BYTES)
     run_tool(
-        _make_arguments(level), log=folder / "make.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder / "obj", env=environment
+        _make_arguments(level, include=runtime / "headers.h"),
+        log=folder / "make.log",
+        timeout_s=BUILD_TIMEOUT_S,
+        cwd=folder / "obj",
+        env=environment,
     )
     _thin(folder / "obj")
 
@@ -215,39 +249,53 @@ def _verilator_arguments(saif):
         *["-CFLAGS", _CXXFLAGS],
         *["-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"],
         *(["--trace-saif", "--trace-underscore"] if saif else []),
-        cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp",
+        cocotb_config.share_dir / "lib" / "verilator" / f"{_MAIN}.cpp",
     ]
 
 
-def _make_arguments(level, *targets):
+def _make_arguments(level, *targets, include=None):
     # Precompiled headers do not pay for a handful of files. The wheel's own idea of compiler and Python is of the
     # machine it was made on.
+    fast = f"-O{level}"
+    if include is not None:
+        fast += f" -include {shlex.quote(os.fspath(include))}".replace("$", "$$")
     return [
-        *["make", "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", f"OPT_FAST=-O{level}", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"],
+        *["make", "-f", "Vtop.mk", f"-j{os.cpu_count() or 1}", f"OPT_FAST={fast}", "OPT_SLOW=-O0", "OPT_GLOBAL=-O2"],
         *["VK_PCH_I_FAST=", "VK_PCH_I_SLOW=", "CXX=g++", "LINK=g++", "PERL=perl", f"PYTHON3={sys.executable}"],
         *targets,
     ]
 
 
 def _runtime(store, *, saif):
-    """Folder with the objects of Verilator's runtime library, most of the work of a small build, compiled once."""
-    libraries = [*_LIBRARIES, *(["verilated_saif_c"] if saif else [])]
+    """Folder with what depends on no design, most of the work of a small build, compiled once.
+
+    Objects of Verilator's runtime library and of the main program, with the class ``Vtop.h`` that this one sees, and the
+    headers.
+    """
+    libraries = [*_LIBRARIES, *(["verilated_saif_c"] if saif else []), _MAIN]
     environment = verilator_environment()
-    key = [simulator_version("verilator"), environment["VERILATOR_ROOT"], _CXXFLAGS, libraries, *_make_arguments(2)]
+    versions = [simulator_version("verilator"), environment["VERILATOR_ROOT"]]
+    key = [*versions, _CXXFLAGS, libraries, _HEADERS, _HEADERS_MAKE, _EMPTY, *_make_arguments(2)]
 
     def make(folder):
-        (folder / "empty.v").write_text(f"module {TOP};\n  initial #1 $finish;\nendmodule\n")
+        (folder / "empty.v").write_text(_EMPTY)
         arguments = [*_verilator_arguments(saif), "empty.v"]
         run_tool(arguments, log=folder / "verilator.log", timeout_s=BUILD_TIMEOUT_S, cwd=folder, env=environment)
-        run_tool(
-            _make_arguments(2, *(f"{library}.o" for library in libraries)),
-            log=folder / "make.log",
-            timeout_s=BUILD_TIMEOUT_S,
-            cwd=folder / "obj",
-            env=environment,
-        )
-        for library in libraries:
-            shutil.move(folder / "obj" / f"{library}.o", folder)
+        (folder / "obj" / "headers.h").write_text(_HEADERS)
+        (folder / "obj" / "headers.mk").write_text(_HEADERS_MAKE)
+        for name, arguments in (
+            ("headers", _make_arguments(0 if saif else 2, "-f", "headers.mk", "headers.h.gch")),
+            ("make", _make_arguments(2, *(f"{library}.o" for library in libraries))),
+        ):
+            run_tool(
+                arguments,
+                log=folder / f"{name}.log",
+                timeout_s=BUILD_TIMEOUT_S,
+                cwd=folder / "obj",
+                env=environment,
+            )
+        for file in (*(f"{library}.o" for library in libraries), "Vtop.h", "headers.h", "headers.h.gch"):
+            shutil.move(folder / "obj" / file, folder)
         shutil.rmtree(folder / "obj")
 
     return store.step(_Runtime(), "saif" if saif else "plain", key, make)

@@ -8,6 +8,7 @@ from carrysave.hdl.catalogue import design
 from carrysave.models.errors import ConfigError
 from carrysave.models.mac import MACConfig, OPT1Config
 from carrysave.models.systolic import SystolicConfig
+from carrysave.sim import build as sim_build
 from carrysave.sim.bench import verify
 
 CONFIG = MACConfig.from_mapping({"width": 4, "max_k": 64})
@@ -65,6 +66,15 @@ def test_random_bits_run_on_over_blocks_and_stalls(store):
     verdict = verify(config, store=store, vectors=600)
     assert verdict.passed, verdict.failure
     assert not verdict.holes
+
+
+def test_many_processing_elements_share_a_library(store, monkeypatch):
+    monkeypatch.setattr(sim_build, "HIERARCHICAL_INSTANCES", 4)
+    config = configure("systolic-os", rows=2, cols=2, width=4, max_k=30)
+    folder = sim_build.build(config, store=store).folder
+    assert 'hier_block -module "opt1_pe"' in (folder / "control.vlt").read_text()
+    verdict = verify(config, store=store, vectors=300)
+    assert verdict.passed, verdict.failure
 
 
 @pytest.mark.parametrize("name", ["mac", "systolic-os"])
