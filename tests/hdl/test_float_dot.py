@@ -107,7 +107,7 @@ CONFIGS = [
     ),
     FloatDotConfig(format="float8_e3m4", guard_bits=2, offset=0.75, carry="formula", specials=False, carry_spacing=4),
     FloatDotConfig(format="float6_e3m2fn", accumulator="sequential", lanes=1, sum_format="bfloat16"),
-    FloatArrayConfig(format="float8_e4m3fn", rows=2, cols=3),
+    FloatArrayConfig(format="float8_e4m3fn", rows=1, cols=2),
     FloatArrayConfig(format="float8_e5m2", rows=2, cols=1, lanes=2, accumulator="tree", stages=2),
 ]
 
