@@ -64,10 +64,9 @@ def test_cycles_of_a_product_are_those_of_the_schedule(entry):
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("compare")
+def result(build_folder):
     return carrysave.compare_tpe(
-        size=2, designs=["systolic-os:mac", "systolic-os:opt1"], period_ps=900, build_folder=folder
+        size=2, designs=["systolic-os:mac", "systolic-os:opt1"], period_ps=900, build_folder=build_folder
     )
 
 

@@ -70,7 +70,7 @@ def test_refused():
         compare_fma(effort="none")
 
 
-def test_measured_for_real(tmp_path, monkeypatch):
+def test_measured_for_real(build_folder, monkeypatch):
     small = [
         Unit(
             name="float8 products, bfloat16 sums",
@@ -85,7 +85,7 @@ def test_measured_for_real(tmp_path, monkeypatch):
     captured = [product(role, 5) for role in ("forward", "backward-data", "backward-weights")]
     monkeypatch.setattr("carrysave.compare_fma.captured_products", lambda *_args, **_options: captured)
     monkeypatch.setattr("carrysave.compare_fma._PRODUCTS", 120)
-    result = compare_fma(build_folder=tmp_path)
+    result = compare_fma(build_folder=build_folder)
     floating, integer = result["units"]
     assert (floating["speedup"], floating["speedup_at_best"]) == (1, 1)
     assert integer["speedup"] == pytest.approx(2 * floating["area_um2"] / integer["area_um2"])
@@ -105,4 +105,4 @@ def test_measured_for_real(tmp_path, monkeypatch):
     with pytest.raises(
         ConfigError, match=r"^float8 products, bfloat16 sums does not reach 200 ps; its shortest period is "
     ):
-        compare_fma(build_folder=tmp_path, period_ps=200)
+        compare_fma(build_folder=build_folder, period_ps=200)

@@ -80,11 +80,11 @@ def test_refused():
         compare_lmul(period_ps=3)
 
 
-def test_measured_for_real(tmp_path, monkeypatch):
+def test_measured_for_real(build_folder, monkeypatch):
     small = [unit for unit in units() if unit.kind == "multiplier" and unit.format == "float8_e5m2"][:2]
     assert [type(unit) for unit in small] == [Unit, Unit]
     monkeypatch.setattr("carrysave.compare_lmul.units", lambda: small)
-    result = compare_lmul(build_folder=tmp_path)
+    result = compare_lmul(build_folder=build_folder)
     exact, lmul = result["units"]
     assert 0 < lmul["energy_fj"] < exact["energy_fj"]
     assert 0 < lmul["area_um2"] < exact["area_um2"]

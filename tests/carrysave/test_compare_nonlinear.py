@@ -95,7 +95,7 @@ def test_errors_are_complete():
     assert met[4, "signed"] == 1 > met[4, "greedy"]
 
 
-def test_measured_for_real(tmp_path, monkeypatch, capsys):
+def test_measured_for_real(build_folder, tmp_path, monkeypatch, capsys):
     gelu = ShiftGELUConfig(lanes=1, row_beats=2, width=3, octave=2, fraction_bits=12)
     small = [
         Unit(option="small", config=gelu, deviation=2),
@@ -106,7 +106,7 @@ def test_measured_for_real(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("carrysave.compare_nonlinear._MANY", 24)
     monkeypatch.setattr("carrysave.compare_nonlinear.QUICK_RECIPES", (Recipe(script="map"),))
     written = tmp_path / "made.json"
-    assert main(["compare", "nonlinear", "--row-length", "2", "--build", str(tmp_path), "-o", str(written)]) == 0
+    assert main(["compare", "nonlinear", "--row-length", "2", "--build", str(build_folder), "-o", str(written)]) == 0
     result = json.loads(written.read_text())
     function, cast = result["units"]
     # A division of a bit a cycle for every element; a number a cycle.
@@ -128,6 +128,6 @@ def test_measured_for_real(tmp_path, monkeypatch, capsys):
     assert "fJ/element" in page
 
     # A unit that misses the common period is counted at its own.
-    (slow,) = compare_nonlinear(build_folder=tmp_path, row_length=2, designs=["cast"], period_ps=101)["units"]
+    (slow,) = compare_nonlinear(build_folder=build_folder, row_length=2, designs=["cast"], period_ps=101)["units"]
     assert slow["period_ps"] > 101
     assert slow["energy_fj"] > 0

@@ -17,38 +17,11 @@ SMALL = {
     "opt1": OPT1Config.from_mapping({"width": 4, "max_k": 64}),
     "systolic-os": SystolicConfig.from_mapping({"rows": 2, "cols": 3, "width": 4, "max_k": 64}),
 }
-SIZES = {
-    "systolic-os": {"rows": 2, "cols": 3},
-    "cube": {"rows": 2, "cols": 2, "lanes": 2},
-    "matrix-2d": {"rows": 3, "cols": 2},
-    "systolic-ws": {"lanes": 3, "cols": 2},
-    "tree": {"lanes": 3, "cols": 2},
-    "bit-slice": {"rows": 2, "cols": 2, "max_k": 32, "tile_k": 32},
-    "laconic": {"rows": 2, "cols": 2, "lanes": 2},
-    "float-dot": {"lanes": 2, "max_k": 30},
-    "float-array": {"rows": 2, "cols": 2, "max_k": 30, "accumulator": "sequential"},
-    "dfp-fma": {"width": 8, "acc_width": 18},
-    "dfp-fma-cs": {"width": 8, "acc_width": 18},
-    "dfp-dot": {"lanes": 2, "width": 8, "acc_width": 18},
-    "dfp-array": {"rows": 2, "cols": 2, "width": 6, "max_k": 30},
-    "cast": {"rounding": "stochastic", "overflow": "sat-sym"},
-    "relu": {"lanes": 2, "rounding": "stochastic"},
-    "residual-add": {"lanes": 2, "relu": True, "overflow": "sat"},
-    "batch-norm": {"lanes": 2, "table_beats": 3, "rounding": "stochastic"},
-    "k-hot": {"a_width": 4},
-    "constant-matrix": {"weights": "3,-7/0,5", "x_width": 5},
-    "shiftmax": {"lanes": 3, "row_beats": 4, "octave": 10},
-    "shift-gelu": {"lanes": 2, "row_beats": 4, "divider": "pipelined"},
-    "layer-norm": {"lanes": 3, "row_beats": 4, "width": 6, "bias_width": 12},
-    "transformer-block": {"heads": 1, "head_width": 2, "hidden": 4, "max_tokens": 3, "lanes": 2, "unit_lanes": 1},
-    "requantise": {"lanes": 2, "table_beats": 3, "residual": True, "multiplier_bits": 12, "source_width": 16},
-}
 
 
 @pytest.mark.parametrize(("name", "pe"), [(row["name"], row["pe"]) for row in designs()])
-def test_every_design_passes(store, name, pe):
-    common = {"width": 4, "max_k": 30} if "width" in design(name).config.shorthands else {}
-    config, lines = configure(name, **{**common, **SIZES.get(name, {}), **({"pe": pe} if pe else {})}), []
+def test_every_design_passes(store, small_config, name, pe):
+    config, lines = small_config(name, pe), []
     verdict = verify(config, store=store, vectors=800, log=lines.append)
     assert verdict.passed, verdict.failure
     assert verdict.beats_in == len(design(name).stimulus(config, np.random.default_rng(1), 800)) > 700
