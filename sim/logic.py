@@ -275,7 +275,7 @@ def logic_of(component, name, *, state=None, reset=False):
                 "read_verilog -noopt design.v",
                 f"hierarchy -check -top {name}",
                 "proc -noopt",
-                "flatten",
+                "flatten -noscopeinfo",
                 "techmap",
                 "simplemap",
                 "opt_clean",

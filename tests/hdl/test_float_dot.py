@@ -35,7 +35,7 @@ def pairs(form, rng):
 
 
 @pytest.mark.parametrize("name", ["float8_e5m2", "float8_e4m3", "float16", "bfloat16", "float32"])
-def test_adder(combinational, name):
+def test_adder(gates, name):
     form = FORMATS[name]
     codes = pairs(form, np.random.default_rng(SEED))
     x, y = (form.decode(column) for column in codes.T)
@@ -48,7 +48,7 @@ def test_adder(combinational, name):
         m.d.comb += [adder.x.eq(x), adder.y.eq(y)]
         return adder.sum
 
-    got = combinational(build, [form.width, form.width], codes.tolist())
+    got = gates(build, [form.width, form.width], codes.tolist())
     for (a, b), expected, found in zip(codes.tolist(), want.tolist(), got, strict=True):
         assert found == expected, f"seed {SEED}: {a:#x} + {b:#x} is {found:#x}, expected {expected:#x}"
 

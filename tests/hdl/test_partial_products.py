@@ -47,10 +47,10 @@ def build(kind, a_signed, b_signed, width):
     return circuit
 
 
-def check(combinational, kind, a_width, b_width, a_signed, b_signed, vectors):
+def check(run, kind, a_width, b_width, a_signed, b_signed, vectors):
     width = a_width + b_width + 3
     constant = product_constant("and" if kind == "and" else "booth", a_width, a_signed, b_width, b_signed)
-    outputs = combinational(build(kind, a_signed, b_signed, width), [a_width, b_width], vectors)
+    outputs = run(build(kind, a_signed, b_signed, width), [a_width, b_width], vectors)
     for (a, b), output in zip(vectors, outputs, strict=True):
         product = integer(a, a_width, a_signed) * integer(b, b_width, b_signed)
         assert output == (product + constant) % (1 << width), (a, b)
@@ -67,13 +67,13 @@ def test_exhaustively(combinational, kind, a_width, b_width, a_signed, b_signed)
 
 @pytest.mark.parametrize("kind", ["and", "booth", "minimal", "word"])
 @pytest.mark.parametrize(("a_width", "b_width"), [(8, 8), (7, 12), (16, 16), (16, 4), (9, 15)])
-def test_sampled(combinational, kind, a_width, b_width):
+def test_sampled(gates, kind, a_width, b_width):
     rng = random.Random(a_width * 100 + b_width)
     a_signed, b_signed = SIGNS[(a_width + b_width) % 4]
     corners = [[0, 1, (1 << w - 1) - 1, 1 << w - 1, (1 << w) - 1] for w in (a_width, b_width)]
     vectors = list(itertools.product(*corners))
     vectors += [(rng.getrandbits(a_width), rng.getrandbits(b_width)) for _ in range(60)]
-    check(combinational, kind, a_width, b_width, a_signed, b_signed, vectors)
+    check(gates, kind, a_width, b_width, a_signed, b_signed, vectors)
 
 
 @pytest.mark.parametrize(("width", "signed"), [(4, True), (4, False), (5, True), (7, False), (8, True), (8, False)])
