@@ -97,7 +97,7 @@ def played(stream_run, config, beats, **pauses):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=identity)
 def test_results_cycles_and_counters(stream_run, config):
-    beats = bit_slice_stimulus(config, np.random.default_rng(3), 120)
+    beats = bit_slice_stimulus(config, np.random.default_rng(3), 80)
     taken_i, taken_o = played(stream_run, config, beats)
     model = bit_slice_cycles(config, beats)
     assert [taken_i[end] for end in np.flatnonzero(beats["last"])] == model.accepted.tolist()

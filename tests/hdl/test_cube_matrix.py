@@ -72,7 +72,7 @@ def played(stream_run, config, beats, **pauses):
 
 @pytest.mark.parametrize("config", [*CUBES, *MATRICES], ids=lambda config: config.canonical())
 def test_results_and_cycles(stream_run, config):
-    beats = parts(config)[1](config, np.random.default_rng(3), 150)
+    beats = parts(config)[1](config, np.random.default_rng(3), 90)
     component, taken_i, taken_o = played(stream_run, config, beats)
     ends = np.flatnonzero(beats["last"])
     accepted, delivered = systolic_cycles(config, np.diff(ends, prepend=-1))
@@ -86,7 +86,7 @@ def test_results_and_cycles(stream_run, config):
 @pytest.mark.parametrize("shares", [(0.5, 0.0), (0.0, 0.6), (0.3, 0.5)])
 def test_stalls(stream_run, config, shares):
     rng = random.Random(9)
-    beats = parts(config)[1](config, np.random.default_rng(5), 120)
+    beats = parts(config)[1](config, np.random.default_rng(5), 80)
     played(
         stream_run,
         config,

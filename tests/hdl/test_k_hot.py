@@ -63,7 +63,7 @@ CONFIGS = [
 @pytest.mark.parametrize("shares", [(0.0, 0.0), (0.4, 0.6)])
 def test_streams(stream_run, config, shares):
     entry = design("k-hot")
-    beats = entry.stimulus(config, np.random.default_rng(1), 150)
+    beats = entry.stimulus(config, np.random.default_rng(1), 90)
     expected = entry.golden(config, beats)
     assert expected["product"].tolist() == [by_hand(config, beat) for beat in beats]
     rng = random.Random(5)

@@ -49,7 +49,7 @@ def played(stream_run, config, beats, **pauses):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.canonical())
 def test_results_and_cycles(stream_run, config):
-    beats = laconic_stimulus(config, np.random.default_rng(3), 70)
+    beats = laconic_stimulus(config, np.random.default_rng(3), 50)
     component, taken_i, taken_o = played(stream_run, config, beats)
     accepted, delivered = laconic_cycles(config, beats)
     assert taken_i == accepted.tolist()

@@ -111,19 +111,19 @@ def run_of(config, cycles, seed):
 @pytest.mark.parametrize("parameters", COMMON, ids=str)
 def test_mac(held, parameters):
     config = MACConfig(**parameters)
-    held(MACPE(config), config, *run_of(config, 150, 1))
+    held(MACPE(config), config, *run_of(config, 100, 1))
 
 
 @pytest.mark.parametrize("adder", ADDERS)
 def test_mac_adders(held, adder):
     config = MACConfig(adder=adder, acc_width=24, max_k=256)
-    held(MACPE(config), config, *run_of(config, 150, 2))
+    held(MACPE(config), config, *run_of(config, 100, 2))
 
 
 @pytest.mark.parametrize("parameters", COMMON + OPT1S, ids=str)
 def test_opt1(held, parameters):
     config = OPT1Config(**parameters)
-    held(OPT1PE(config), config, *run_of(config, 150, 3))
+    held(OPT1PE(config), config, *run_of(config, 100, 3))
 
 
 @pytest.mark.parametrize("parameters", [{}, {"encode": "edge"}, {"partial_products": "and"}], ids=str)

@@ -56,7 +56,7 @@ def played(stream_run, config, beats, **pauses):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.canonical())
 def test_results_and_cycles(stream_run, config):
-    beats = tile_stimulus(config, np.random.default_rng(3), 150)
+    beats = tile_stimulus(config, np.random.default_rng(3), 90)
     component, lengths, taken_i, taken_o = played(stream_run, config, beats)
     accepted, delivered = systolic_cycles(config, lengths)
     assert [taken_i[end - 1] for end in np.cumsum(lengths)] == accepted.tolist()
@@ -80,7 +80,7 @@ def test_back_to_back_tiles_keep_every_pe_busy(stream_run):
 @pytest.mark.parametrize("shares", [(0.5, 0.0), (0.0, 0.6), (0.3, 0.5)])
 def test_stalls(stream_run, config, shares):
     rng = random.Random(9)
-    beats = tile_stimulus(config, np.random.default_rng(5), 120)
+    beats = tile_stimulus(config, np.random.default_rng(5), 80)
     played(
         stream_run,
         config,

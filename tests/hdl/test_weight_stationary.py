@@ -33,7 +33,7 @@ def played(stream_run, config, beats, **pauses):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.canonical())
 def test_results_and_cycles(stream_run, config):
-    beats = stationary_stimulus(config, np.random.default_rng(3), 200)
+    beats = stationary_stimulus(config, np.random.default_rng(3), 110)
     component, taken_i, taken_o = played(stream_run, config, beats)
     accepted, delivered = stationary_cycles(config, beats)
     assert taken_i == (accepted - accepted[0]).tolist()
@@ -45,7 +45,7 @@ def test_results_and_cycles(stream_run, config):
 @pytest.mark.parametrize("shares", [(0.5, 0.0), (0.0, 0.6), (0.3, 0.5)])
 def test_stalls(stream_run, config, shares):
     rng = random.Random(9)
-    beats = stationary_stimulus(config, np.random.default_rng(5), 120)
+    beats = stationary_stimulus(config, np.random.default_rng(5), 80)
     played(
         stream_run,
         config,
