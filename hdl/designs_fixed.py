@@ -198,6 +198,7 @@ FIXED_POINT_DESIGNS = (
             "an input of more than `max_tokens` tokens ends after so many",
             "constants and weights mean what the golden model accepts: see `carrysave.models.block_words`",
             "rows of ShiftGELU are `gelu_row` elements, `lanes` at most",
+            "`latency` is that from the last constants of the second normalisation to the first results",
         ),
     ),
 )

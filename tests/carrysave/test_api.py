@@ -112,7 +112,7 @@ def test_configure():
     assert carrysave.configure(config) is config
     assert carrysave.configure(config, carry_spacing=3).carry_spacing == 3
     with pytest.raises(
-        CarrysaveError, match=r"^no design is called '\.\./x'; did you mean bit-slice, cast, cube, .*\?$"
+        CarrysaveError, match=r"^no design is called '\.\./x'; did you mean batch-norm, bit-slice, .*\?$"
     ):
         carrysave.configure("../x")
 
