@@ -377,7 +377,7 @@ def front(name, /, *, effort="normal", build_folder="build", log=None, **paramet
     return make_front(verilog(config), pe, cache_folder=Store(build_folder).root / "front", effort=effort)
 
 
-def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, log=None, **parameters):
+def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, timeout_s=1200, log=None, **parameters):
     """Bitstream of a design behind a host link.
 
     Parameters
@@ -388,6 +388,8 @@ def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, log=N
         Clock of the design; the board's own by default.
     seed : :class:`int`
         Seed of the placer.
+    timeout_s : :class:`float`
+        Time for synthesis, and for place and route: large designs need more.
     log : callable, optional
         Receives a line once the arguments are found to be good.
 
@@ -401,6 +403,8 @@ def build(name, board, /, *, build_folder="build", clock_mhz=None, seed=1, log=N
     config, board = configure(name, **parameters), board_of(board)
     if clock_mhz is not None and not 0 < clock_mhz < 1e6:
         raise ConfigError(f"clock_mhz must be positive and below 1e6, not {clock_mhz!r}")
+    if not timeout_s > 0:
+        raise ConfigError(f"timeout_s must be positive, not {timeout_s!r}")
     if log:
         log(f"{config.design}: synthesis, place and route for {board.name}")
-    return make_bitstream(config, board, store=Store(build_folder), clock_mhz=clock_mhz, seed=seed)
+    return make_bitstream(config, board, store=Store(build_folder), clock_mhz=clock_mhz, seed=seed, timeout_s=timeout_s)

@@ -9,7 +9,7 @@ from . import __version__
 from .asic.estimate import energy, map_design
 from .asic.liberty import default_library, load_library
 from .asic.timing import analyse
-from .comparison import QUICK_RECIPES, check_period, energy_grown_fj, is_row_buffer, library_facts
+from .comparison import QUICK_RECIPES, check_period, energy_grown_fj, is_row_buffer, library_facts, path_ps
 from .models.block_stream import block_macs, block_unit_elements, transformer_block_golden
 from .models.block_words import to_words
 from .models.errors import ConfigError
@@ -187,7 +187,7 @@ def _energy(config, name, block, tensors, *, store, library, period_ps):
     spent = [energy(unit, beats, netlist, store=store, timing=timing) for beats, _count in runs]
     areas = {row["module"]: row["own_um2"] * row["instances"] for row in netlist.area_report()}
     buffers = [module for module in areas if module == "accumulator_rows" or is_row_buffer(module)]
-    shortest_ps = max(timing.register_ps, timing.input_ps)
+    shortest_ps = path_ps(timing)
     operations = runs[1][1] - runs[0][1]
     grown, buffers_grown = (
         energy_grown_fj(spent, modules, max(shortest_ps, period_ps)) / operations for modules in (list(areas), buffers)

@@ -90,6 +90,7 @@ def _arguments():
     command.add_argument("--board", required=True, help="icebreaker or ulx3s-85f")
     command.add_argument("--clock", type=float, metavar="MHZ", help="clock of the design (default: the board's)")
     command.add_argument("--seed", type=int, default=1)
+    command.add_argument("--timeout", type=float, default=1200, metavar="S", help="for each tool (default: 1200)")
     command = add("compare", "put designs side by side: area, clock, TOPS, energy, ratios", parent=common)
     command.add_argument(
         "what",

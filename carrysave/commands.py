@@ -219,6 +219,7 @@ def _fpga(args):
         args.board,
         clock_mhz=args.clock,
         seed=args.seed,
+        timeout_s=args.timeout,
         build_folder=args.build,
         log=_say,
     )

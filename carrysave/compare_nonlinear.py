@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import __version__
-from .asic.estimate import energy, map_design
+from .asic.estimate import energy
 from .asic.liberty import default_library, load_library
-from .asic.timing import analyse
-from .comparison import OUT_OF_REACH_PS, QUICK_RECIPES, check_period, energy_grown_fj, is_row_buffer, library_facts
+from .comparison import check_period, energy_grown_fj, is_row_buffer, library_facts, mapped_at
 from .models.cast_unit import CastConfig
 from .models.errors import ConfigError
 from .models.k_hot_unit import KHotConfig, k_hot_fields
@@ -164,25 +163,15 @@ def compare_nonlinear(*, library=None, period_ps=2000.0, designs=None, row_lengt
 
 def _measured(unit, row_length, *, store, library, period_ps):
     config = unit.config
-    netlists = {
-        target: map_design(config, store=store, library=library, period_ps=target, recipes=QUICK_RECIPES)
-        for target in (OUT_OF_REACH_PS, period_ps)
-    }
-    timings = {target: analyse(netlist) for target, netlist in netlists.items()}
-    # Some units have no register in front: the path from an input to a register counts as one between registers does.
-    paths = {target: max(timing.register_ps, timing.input_ps) for target, timing in timings.items()}
+    netlist, timing, reached_ps, shortest_ps = mapped_at(config, store=store, library=library, period_ps=period_ps)
     # A unit that does not reach the common period is held against the others at its own.
-    own_ps = max(paths[period_ps], period_ps)
-    netlist = netlists[period_ps]
+    own_ps = max(reached_ps, period_ps)
     areas = {row["module"]: row["own_um2"] * row["instances"] for row in netlist.area_report()}
     buffers = [name for name in areas if is_row_buffer(name)]
 
     few, many = max(_FEW // row_length, 1), _MANY // row_length
     rows = _integers(unit, (many, row_length))
-    runs = [
-        energy(config, _beats(config, rows[:count]), netlist, store=store, timing=timings[period_ps])
-        for count in (few, many)
-    ]
+    runs = [energy(config, _beats(config, rows[:count]), netlist, store=store, timing=timing) for count in (few, many)]
     cycles = runs[1].power.cycles - runs[0].power.cycles
     elements = (many - few) * row_length
     return {
@@ -194,7 +183,7 @@ def _measured(unit, row_length, *, store, library, period_ps):
         "area_um2": sum(areas.values()),
         "buffer_area_um2": sum(areas[name] for name in buffers),
         "period_ps": own_ps,
-        "shortest_period_ps": min(paths.values()),
+        "shortest_period_ps": shortest_ps,
         "cycles_per_row": cycles / (many - few),
         "energy_fj": energy_grown_fj(runs, list(areas), own_ps) / elements,
         "buffer_energy_fj": energy_grown_fj(runs, buffers, own_ps) / elements,

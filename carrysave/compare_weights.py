@@ -15,15 +15,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from . import __version__
-from .asic.estimate import energy, map_design
+from .asic.estimate import energy
 from .asic.liberty import default_library, load_library
-from .asic.timing import analyse
 from .comparison import (
-    OUT_OF_REACH_PS,
-    QUICK_RECIPES,
     check_period,
     energy_grown_fj,
     library_facts,
+    mapped_at,
     modules_inside,
 )
 from .hdl.catalogue import design
@@ -306,24 +304,12 @@ def compare_weights(*, library=None, period_ps=2000.0, build_folder="build", log
 
 def _measured(unit, layer, *, store, library, period_ps):
     config = unit.config
-    netlists = {
-        target: map_design(config, store=store, library=library, period_ps=target, recipes=QUICK_RECIPES)
-        for target in (OUT_OF_REACH_PS, period_ps)
-    }
-    timings = {target: analyse(netlist) for target, netlist in netlists.items()}
-    # Some units have no register in front: the path from an input to a register counts as one between registers does.
-    paths = {target: max(timing.register_ps, timing.input_ps) for target, timing in timings.items()}
-    if paths[period_ps] > period_ps:
-        raise ConfigError(
-            f"{unit.name} does not reach {period_ps:g} ps but {paths[period_ps]:.0f} ps; lengthen the period"
-        )
-    netlist = netlists[period_ps]
+    netlist, timing, reached_ps, shortest_ps = mapped_at(config, store=store, library=library, period_ps=period_ps)
+    if reached_ps > period_ps:
+        raise ConfigError(f"{unit.name} does not reach {period_ps:g} ps but {reached_ps:.0f} ps; lengthen the period")
     inside = modules_inside(netlist, unit.module)
     areas = [row for row in netlist.area_report() if row["module"] in inside]
-    runs = [
-        energy(config, unit.beats(layer, most), netlist, store=store, timing=timings[period_ps])
-        for most in (_FEW, _MANY)
-    ]
+    runs = [energy(config, unit.beats(layer, most), netlist, store=store, timing=timing) for most in (_FEW, _MANY)]
     return {
         "name": unit.name,
         "design": config.design,
@@ -333,7 +319,7 @@ def _measured(unit, layer, *, store, library, period_ps):
         "latency": config.latency,
         "area_um2": sum(row["own_um2"] * row["instances"] for row in areas) / unit.products,
         "register_area_um2": sum(row["register_um2"] * row["instances"] for row in areas) / unit.products,
-        "shortest_period_ps": min(paths.values()),
+        "shortest_period_ps": shortest_ps,
         "energy_fj": energy_grown_fj(runs, sorted(inside), period_ps) / (runs[1].macs - runs[0].macs),
         "results_checked": sum(run.outputs for run in runs),
     }

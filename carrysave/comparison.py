@@ -1,6 +1,8 @@
 """What all comparisons at one clock period have in common: how they synthesise, their limits, what they say of the library."""
 
+from .asic.estimate import map_design
 from .asic.synthesis import Recipe
+from .asic.timing import analyse
 from .models.errors import ConfigError
 
 __all__ = [
@@ -10,7 +12,9 @@ __all__ = [
     "energy_grown_fj",
     "is_row_buffer",
     "library_facts",
+    "mapped_at",
     "modules_inside",
+    "path_ps",
 ]
 
 PERIODS_PS = (100.0, 1e6)
@@ -37,6 +41,31 @@ def library_facts(library):
         "voltage_v": library.voltage_v,
         "temperature_c": library.temperature_c,
     }
+
+
+def mapped_at(config, *, store, library, period_ps):
+    """A design synthesised for a period, and for its shortest one.
+
+    Returns
+    -------
+    netlist : :class:`~carrysave.asic.netlist.Netlist`
+    timing : :class:`~carrysave.asic.timing.Timing`
+        Both for ``period_ps``.
+    reached_ps, shortest_ps : :class:`float`
+        Period of that netlist, and the shorter one of both.
+    """
+    netlists = [
+        map_design(config, store=store, library=library, period_ps=target, recipes=QUICK_RECIPES)
+        for target in (period_ps, OUT_OF_REACH_PS)
+    ]
+    timings = [analyse(netlist) for netlist in netlists]
+    periods = [path_ps(timing) for timing in timings]
+    return netlists[0], timings[0], periods[0], min(periods)
+
+
+def path_ps(timing):
+    """The longest path that ends in a register; some designs have none in front, so that it may begin at an input."""
+    return max(timing.register_ps, timing.input_ps)
 
 
 def energy_grown_fj(runs, modules, period_ps):

@@ -166,6 +166,7 @@ def test_report_and_front(main, build_folder, tmp_path):
         ("sim mac --exhaustive -p width=16", "exhaustive verification takes scalar operands of 16 bits in all"),
         ("front mac --effort some", "effort must be one of quick, normal, full, not 'some'"),
         ("fpga mac --board arty", "no board is called 'arty'; did you mean icebreaker, ulx3s-85f?"),
+        ("fpga mac --board icebreaker --timeout 0", "timeout_s must be positive, not 0.0"),
         ("fpga mac --board icebreaker --clock nan", "clock_mhz must be positive and below 1e6, not nan"),
         ("compare fma --designs mac", "--designs means nothing to compare fma"),
         ("compare lmul --row-length 8", "--row-length means nothing to compare lmul"),

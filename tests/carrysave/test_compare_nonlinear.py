@@ -104,7 +104,7 @@ def test_measured_for_real(build_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("carrysave.compare_nonlinear.units", lambda *, row_length: small)
     monkeypatch.setattr("carrysave.compare_nonlinear._FEW", 8)
     monkeypatch.setattr("carrysave.compare_nonlinear._MANY", 24)
-    monkeypatch.setattr("carrysave.compare_nonlinear.QUICK_RECIPES", (Recipe(script="map"),))
+    monkeypatch.setattr("carrysave.comparison.QUICK_RECIPES", (Recipe(script="map"),))
     written = tmp_path / "made.json"
     assert main(["compare", "nonlinear", "--row-length", "2", "--build", str(build_folder), "-o", str(written)]) == 0
     result = json.loads(written.read_text())

@@ -122,7 +122,7 @@ def test_refused():
 def test_measured_for_real(tmp_path, monkeypatch, capsys):
     layer = tiny()
     monkeypatch.setattr("carrysave.compare_weights.digits_layers", lambda: [layer])
-    monkeypatch.setattr("carrysave.compare_weights.QUICK_RECIPES", (Recipe(script="map"),))
+    monkeypatch.setattr("carrysave.comparison.QUICK_RECIPES", (Recipe(script="map"),))
     exact = {"weights": layer.weights, "kind": "exact"}
     small = [
         Unit(name="k-hot", config=KHotConfig(terms=2), **exact),
